@@ -1,0 +1,3 @@
+using System.CommandLine;
+
+return new RootCommand("Glimmer: the GLM stack for .NET.").Parse(args).Invoke();
