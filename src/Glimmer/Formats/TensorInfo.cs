@@ -7,6 +7,16 @@ public sealed class TensorInfo
 {
     private readonly int[] _shape;
 
+    /// <summary>Describes a tensor to be written.</summary>
+    /// <param name="name">Its name in the file.</param>
+    /// <param name="type">Element type.</param>
+    /// <param name="shape">Sizes, slowest dimension first.</param>
+    /// <exception cref="ArgumentException">A row is no whole number of blocks of the type.</exception>
+    public TensorInfo(string name, DType type, ReadOnlySpan<int> shape)
+        : this(name, type, shape.ToArray(), Tensor.CountOf(shape) / Math.Max(1, RowOf(shape)) * type.ByteSize(RowOf(shape)))
+    {
+    }
+
     internal TensorInfo(string name, DType type, int[] shape, long sizeBytes, bool isComputed = false)
     {
         Name = name;
@@ -38,11 +48,13 @@ public sealed class TensorInfo
     public bool IsComputed { get; }
 
     /// <summary>Elements of a row: the last dimension, 1 for a scalar.</summary>
-    public int RowLength => _shape.Length == 0 ? 1 : _shape[^1];
+    public int RowLength => RowOf(_shape);
 
     /// <summary>Number of rows: the product of all dimensions but the last.</summary>
     public long Rows => RowLength == 0 ? 0 : Count / RowLength;
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} {Type}[{string.Join(", ", _shape)}]";
+
+    private static int RowOf(ReadOnlySpan<int> shape) => shape.Length == 0 ? 1 : shape[^1];
 }
