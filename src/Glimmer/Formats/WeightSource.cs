@@ -1,0 +1,105 @@
+using Glimmer.Tensors;
+
+namespace Glimmer.Formats;
+
+/// <summary>The weights of a checkpoint by their Hugging Face names, whichever file they lie in.</summary>
+/// <remarks>
+/// Quantised checkpoints are read as the values they stand for: block formats of GGUF, FP8 with scales, packed INT4. Experts that a file stacks appear one by one as
+/// <c>mlp.experts.{e}.gate_proj.weight</c>. Files are mapped into memory; views are valid until the source is disposed. Reading is safe from several threads.
+/// </remarks>
+public sealed class WeightSource : IDisposable
+{
+    private readonly Dictionary<string, Weight> _weights;
+    private readonly IReadOnlyList<IDisposable> _files;
+
+    internal WeightSource(string path, IEnumerable<Weight> weights, IReadOnlyList<IDisposable> files)
+    {
+        Path = path;
+        _files = files;
+        _weights = new Dictionary<string, Weight>(StringComparer.Ordinal);
+        var tensors = new List<TensorInfo>();
+        foreach (Weight weight in weights)
+        {
+            if (!_weights.TryAdd(weight.Info.Name, weight))
+                throw new ModelFormatException($"'{path}' holds the tensor '{weight.Info.Name}' twice.");
+            tensors.Add(weight.Info);
+        }
+
+        Tensors = tensors;
+    }
+
+    /// <summary>The file or folder, for messages.</summary>
+    public string Path { get; }
+
+    /// <summary>All tensors.</summary>
+    public IReadOnlyList<TensorInfo> Tensors { get; }
+
+    /// <summary>The tensor of that name, or null.</summary>
+    public TensorInfo? Find(string name) => _weights.TryGetValue(name, out Weight? weight) ? weight.Info : null;
+
+    /// <summary>The tensor of that name.</summary>
+    /// <exception cref="ModelFormatException">There is none.</exception>
+    public TensorInfo Get(string name) => Weight(name).Info;
+
+    /// <summary>Reads a whole tensor as fp32.</summary>
+    /// <param name="name">Checkpoint name.</param>
+    /// <param name="values">As many elements as the tensor has.</param>
+    /// <exception cref="ModelFormatException">There is no such tensor.</exception>
+    public void ReadFloat32(string name, Span<float> values)
+    {
+        TensorInfo info = Get(name);
+        ReadFloat32Rows(name, 0, checked((int)info.Rows), values);
+    }
+
+    /// <summary>Reads rows as fp32. A row is the last dimension; the dimensions before it are counted together.</summary>
+    /// <param name="name">Checkpoint name.</param>
+    /// <param name="firstRow">First row.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="values">rows x row length elements.</param>
+    /// <exception cref="ModelFormatException">There is no such tensor.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The rows lie outside the tensor or do not fill <paramref name="values"/>.</exception>
+    public void ReadFloat32Rows(string name, long firstRow, int rows, Span<float> values)
+    {
+        Weight weight = Checked(name, firstRow, rows, values.Length, weight => weight.Info.RowLength);
+        weight.ReadFloat32(firstRow, rows, values);
+    }
+
+    /// <summary>Reads rows as they are stored, in the order of the checkpoint (rows that GGUF permutes are put back).</summary>
+    /// <param name="name">Checkpoint name of a tensor that is not computed (<see cref="TensorInfo.IsComputed"/>).</param>
+    /// <param name="firstRow">First row.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="bytes">rows x bytes of a row of the tensor's type.</param>
+    /// <exception cref="ModelFormatException">There is no such tensor.</exception>
+    /// <exception cref="InvalidOperationException">The tensor is computed.</exception>
+    public void ReadRows(string name, long firstRow, int rows, Span<byte> bytes)
+    {
+        Weight weight = Checked(name, firstRow, rows, bytes.Length, weight => weight.Info.Type.ByteSize(weight.Info.RowLength));
+        weight.ReadStored(firstRow, rows, bytes);
+    }
+
+    /// <summary>The mapped bytes as a tensor, or null when the stored rows are not the tensor as it is (computed or in another order).</summary>
+    /// <exception cref="ModelFormatException">There is no such tensor.</exception>
+    public Tensor? View(string name) => Weight(name).View();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (IDisposable file in _files)
+            file.Dispose();
+    }
+
+    private Weight Weight(string name) =>
+        _weights.TryGetValue(name, out Weight? weight) ? weight : throw new ModelFormatException($"'{Path}' has no tensor '{name}'. The checkpoint is incomplete or of another architecture.");
+
+    private Weight Checked(string name, long firstRow, int rows, long length, Func<Weight, long> rowSize)
+    {
+        Weight weight = Weight(name);
+        ArgumentOutOfRangeException.ThrowIfNegative(firstRow);
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        if (firstRow > weight.Info.Rows - rows)
+            throw new ArgumentOutOfRangeException(nameof(rows), $"Rows {firstRow}..{firstRow + rows} lie outside {weight.Info}.");
+        if (length != rows * rowSize(weight))
+            throw new ArgumentOutOfRangeException(nameof(length), $"{rows} rows of {weight.Info} take {rows * rowSize(weight)} entries, not {length}.");
+        return weight;
+    }
+}
