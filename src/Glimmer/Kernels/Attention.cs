@@ -35,21 +35,7 @@ internal static unsafe partial class Attention
         ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences, int* positions, int stride, int* counts, float* q, float* output, float* lse)
     {
         shape.Check();
-        foreach (AttentionSequence sequence in sequences)
-        {
-            long t = sequence.FirstToken;
-            ForwardScalar(
-                shape,
-                sequence.Tokens,
-                sequence.FirstPosition,
-                sequence.Pages,
-                positions == null ? null : positions + t * stride,
-                stride,
-                counts == null ? null : counts + t,
-                q + t * shape.Heads * shape.KeyDim,
-                output + t * shape.Heads * shape.ValueDim,
-                lse == null ? null : lse + t * shape.Heads);
-        }
+        AttentionForward.Run(team, shape, sequences, positions, stride, counts, q, output, lse);
     }
 
     /// <summary>Gradient of dense attention over whole documents.</summary>

@@ -1,0 +1,234 @@
+using System.Runtime.CompilerServices;
+using Job = Glimmer.Kernels.AttentionForward.Job;
+using State = Glimmer.Kernels.AttentionForward.State;
+
+namespace Glimmer.Kernels;
+
+/// <summary>One thread's share of the forward pass on one instruction set.</summary>
+/// <remarks>Rows of a block see more keys the later they come, so the rows without keys in a chunk are the first ones.</remarks>
+internal static unsafe class AttentionBlock<I, V>
+    where I : struct, IVectorIsa<V>
+    where V : struct
+{
+    private const int Chunk = AttentionForward.Chunk;
+    private const int ScoreStride = AttentionForward.ScoreStride;
+
+    /// <summary>Runs jobs until none is left.</summary>
+    public static void Take(State* state, int thread)
+    {
+        float* memory = state->ThreadMemory + thread * state->Scratch.Floats;
+        int job;
+        while ((job = Interlocked.Increment(ref state->Next) - 1) < state->Count)
+            Run(state, state->Jobs + job, memory);
+    }
+
+    /// <summary>Merges the spans of split blocks until none is left.</summary>
+    public static void Merge(State* state)
+    {
+        int next;
+        while ((next = Interlocked.Increment(ref state->Next) - 1) < state->Count)
+        {
+            Job* job = state->Jobs + next;
+            if (job->Spans != 0)
+                MergeBlock(state, job);
+        }
+    }
+
+    private static void Run(State* state, Job* job, float* memory)
+    {
+        AttentionShape shape = state->Shape;
+        AttentionSequence sequence = state->Sequences[job->Sequence];
+        int rows = job->Rows;
+        float* scores = memory + state->Scratch.Scores;
+        float* output = memory + state->Scratch.Output;
+        float* maxima = memory + state->Scratch.Statistics;
+        float* sums = maxima + AttentionForward.LargestBlock;
+        int* visible = (int*)(memory + state->Scratch.Visible);
+        for (int r = 0; r < rows; r++)
+        {
+            visible[r] = state->Visible(sequence, job->FirstRow + r);
+            float* query = state->Q + RowIndex(shape, sequence, job, r) * shape.KeyDim;
+            Unsafe.CopyBlockUnaligned(memory + (long)r * shape.KeyDim, query, (uint)(shape.KeyDim * sizeof(float)));
+        }
+
+        bool whole = job->Partial < 0;
+        int end = whole ? job->Spans : job->FirstSpan + 1;
+        for (int span = job->FirstSpan; span < end; span++)
+        {
+            int start = span * Attention.Span;
+            float* m = whole ? maxima + (span == 0 ? 0 : 2 * AttentionForward.LargestBlock) : state->Partials + job->Partial;
+            float* l = whole ? m + AttentionForward.LargestBlock : m + rows;
+            float* o = !whole ? l + rows : span == 0 ? output : memory + state->Scratch.SpanOutput;
+            int first = 0;
+            while (visible[first] <= start)
+                first++;
+            ScoreSpan(state, sequence, job, memory, visible, first, start);
+            for (int r = first; r < rows; r++)
+                m[r] = SpanSoftmax<I, V>.Run(scores + (long)r * ScoreStride, Math.Min(Attention.Span, visible[r] - start), shape.Scale, out l[r]);
+            WeighSpan(state, sequence, job, memory, visible, first, start, o);
+            for (int r = first; whole && span > 0 && r < rows; r++)
+                SpanSoftmax<I, V>.Merge(m[r], l[r], o + (long)r * shape.ValueDim, ref maxima[r], ref sums[r], output + (long)r * shape.ValueDim, shape.ValueDim);
+        }
+
+        for (int r = 0; whole && r < rows; r++)
+            Finish(state, sequence, job, r, maxima[r], sums[r], output + (long)r * shape.ValueDim);
+    }
+
+    // Products of the block's rows with the keys [start, start + 1024), where a row sees any.
+    private static void ScoreSpan(State* state, in AttentionSequence sequence, Job* job, float* memory, int* visible, int first, int start)
+    {
+        int rows = job->Rows, dim = state->Shape.KeyDim;
+        int end = Math.Min(start + Attention.Span, visible[rows - 1]);
+        float* scores = memory + state->Scratch.Scores;
+        for (int key = start; key < end; key += Chunk)
+        {
+            while (visible[first] <= key)
+                first++;
+            float* keys = Keys(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
+            for (int r = first; r < rows; r += ProductTile.Rows)
+            {
+                int count = Math.Min(ProductTile.Rows, rows - r);
+                int groups = Math.Min(Chunk / KeyValueLayout.Lanes, (visible[r + count - 1] - key + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes);
+                AttentionProducts<I, V>.AgainstLanes(
+                    memory + (long)r * dim, dim, count, keys, dim, groups, scores + (long)r * ScoreStride + (key - start), ScoreStride);
+            }
+        }
+    }
+
+    // o[row] = chain over the keys of the span. Rows of a tile share the keys that all of them see; the rest follows for the later rows alone.
+    private static void WeighSpan(State* state, in AttentionSequence sequence, Job* job, float* memory, int* visible, int first, int start, float* o)
+    {
+        int rows = job->Rows, dim = state->Shape.ValueDim;
+        int end = Math.Min(start + Attention.Span, visible[rows - 1]);
+        float* scores = memory + state->Scratch.Scores;
+        for (int key = start; key < end; key += Chunk)
+        {
+            while (visible[first] <= key)
+                first++;
+            float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
+            for (int r = first; r < rows; r += ProductTile.Rows)
+            {
+                int last = Math.Min(r + ProductTile.Rows, rows);
+                int done = 0;
+                for (int from = r; from < last;)
+                {
+                    int keys = Math.Min(Chunk, visible[from] - key);
+                    if (keys == done)
+                    {
+                        from++;
+                        continue;
+                    }
+
+                    AttentionProducts<I, V>.AgainstRows<RowsOfTerms>(
+                        scores + (long)from * ScoreStride + (key - start) + done,
+                        ScoreStride,
+                        last - from,
+                        values + (long)done * dim,
+                        dim,
+                        keys - done,
+                        o + (long)from * dim,
+                        dim,
+                        dim,
+                        key > start || done > 0);
+                    done = keys;
+                }
+            }
+        }
+    }
+
+    private static void MergeBlock(State* state, Job* job)
+    {
+        AttentionShape shape = state->Shape;
+        AttentionSequence sequence = state->Sequences[job->Sequence];
+        int rows = job->Rows;
+        long size = (long)rows * (shape.ValueDim + 2);
+        float* first = state->Partials + job->Partial;
+        for (int r = 0; r < rows; r++)
+        {
+            int spans = AttentionForward.SpansOf(state->Visible(sequence, job->FirstRow + r));
+            float* output = first + 2 * rows + (long)r * shape.ValueDim;
+            for (int span = 1; span < spans; span++)
+            {
+                float* partial = first + span * size;
+                SpanSoftmax<I, V>.Merge(
+                    partial[r], partial[rows + r], partial + 2 * rows + (long)r * shape.ValueDim, ref first[r], ref first[rows + r], output, shape.ValueDim);
+            }
+
+            Finish(state, sequence, job, r, first[r], first[rows + r], output);
+        }
+    }
+
+    private static void Finish(State* state, in AttentionSequence sequence, Job* job, int row, float maximum, float sum, float* output)
+    {
+        long index = RowIndex(state->Shape, sequence, job, row);
+        int dim = state->Shape.ValueDim;
+        SpanSoftmax<I, V>.Finish(maximum, sum, output, dim, state->Output + index * dim, state->Lse == null ? null : state->Lse + index);
+    }
+
+    // Index of a row in [T, H].
+    private static long RowIndex(in AttentionShape shape, in AttentionSequence sequence, Job* job, int row)
+    {
+        int token = (job->FirstRow + row) / shape.Group, head = (job->FirstRow + row) % shape.Group;
+        return (long)(sequence.FirstToken + token) * shape.Heads + job->KvHead * shape.Group + head;
+    }
+
+    // The chosen positions of the block's token, or null when they are simply 0..p.
+    private static int* List(State* state, in AttentionSequence sequence, Job* job)
+    {
+        if (state->Positions == null)
+            return null;
+        int token = job->FirstRow / state->Shape.Group;
+        if (state->Counts[sequence.FirstToken + token] == sequence.FirstPosition + token + 1)
+            return null;
+        return state->Positions + (long)(sequence.FirstToken + token) * state->Stride;
+    }
+
+    private static float* Keys(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count)
+    {
+        KeyValueLayout layout = state->Shape.Layout;
+        int* list = List(state, sequence, job);
+        if (list == null)
+            return sequence.Pages[start / Chunk] + layout.KeyOffset(job->KvHead);
+        float* target = memory + state->Scratch.Keys;
+        for (int i = 0; i < count; i += KeyValueLayout.Lanes)
+        {
+            int lanes = Math.Min(KeyValueLayout.Lanes, count - i);
+            GatherGroup(sequence, layout, job->KvHead, state->Shape.ValueIsKeyPrefix, list + start + i, lanes, target + (long)i * layout.KeyDim);
+        }
+
+        return target;
+    }
+
+    // Up to 16 chosen keys, side by side as in a page; absent lanes keep what they held, and nobody reads their products.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void GatherGroup(in AttentionSequence sequence, KeyValueLayout layout, int head, bool valueIsPrefix, int* list, int lanes, float* target)
+    {
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            float* page = sequence.Pages[list[lane] / Chunk];
+            int d = 0;
+            if (valueIsPrefix)
+            {
+                float* row = layout.ValueRow(page, head, list[lane] % Chunk);
+                for (; d < layout.ValueDim; d++)
+                    target[d * KeyValueLayout.Lanes + lane] = row[d];
+            }
+
+            float* source = layout.KeyLane(page, head, list[lane] % Chunk);
+            for (; d < layout.KeyDim; d++)
+                target[d * KeyValueLayout.Lanes + lane] = source[d * KeyValueLayout.Lanes];
+        }
+    }
+
+    private static float* Values(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count)
+    {
+        KeyValueLayout layout = state->Shape.Layout;
+        int* list = List(state, sequence, job);
+        if (list == null)
+            return sequence.Pages[start / Chunk] + layout.ValueOffset(job->KvHead);
+        float* target = memory + state->Scratch.Values;
+        for (int i = 0; i < count; i++)
+            layout.ReadValue(sequence.Pages[list[start + i] / Chunk], job->KvHead, list[start + i] % Chunk, target + (long)i * layout.ValueDim);
+        return target;
+    }
+}

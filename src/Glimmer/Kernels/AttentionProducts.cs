@@ -1,0 +1,105 @@
+using System.Runtime.CompilerServices;
+
+namespace Glimmer.Kernels;
+
+/// <summary>The two matrix products of attention on one instruction set: rows against keys that lie 16 side by side, and rows against rows.</summary>
+internal static unsafe class AttentionProducts<I, V>
+    where I : struct, IVectorIsa<V>
+    where V : struct
+{
+    /// <summary><c>c[r, n] = a[r] . key n</c>, one chain along the dimension from +0, for whole groups of 16 keys.</summary>
+    /// <param name="a">Rows, <paramref name="dim"/> long.</param>
+    /// <param name="aStride">Floats from one row to the next.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="keys">Keys, [groups][dim][16].</param>
+    /// <param name="dim">Length of a key.</param>
+    /// <param name="groups">Groups of keys, 1 to 4.</param>
+    /// <param name="c">Receives the products, 16 * <paramref name="groups"/> a row.</param>
+    /// <param name="cStride">Floats from one row to the next.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AgainstLanes(float* a, nint aStride, int rows, float* keys, int dim, int groups, float* c, nint cStride)
+    {
+        const int Lanes = KeyValueLayout.Lanes;
+        nint groupFloats = (nint)dim * Lanes;
+        for (int r = 0; r < rows; r += ProductTile.Rows)
+        {
+            int count = Math.Min(ProductTile.Rows, rows - r);
+            float* left = a + r * aStride;
+            float* target = c + r * cStride;
+            if (I.Lanes == Lanes && groups == 4)
+            {
+                ProductTile.Dispatch<I, V, Size4, RowsOfTerms>(count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false);
+                continue;
+            }
+
+            for (int group = 0; group < groups; group++)
+            {
+                float* right = keys + group * groupFloats;
+                if (I.Lanes == Lanes)
+                {
+                    ProductTile.Dispatch<I, V, Size1, RowsOfTerms>(count, left, aStride, right, Lanes, 0, dim, target + group * Lanes, cStride, false);
+                    continue;
+                }
+
+                for (int lane = 0; lane < Lanes; lane += 2 * I.Lanes)
+                    ProductTile.Dispatch<I, V, Size2, RowsOfTerms>(count, left, aStride, right + lane, Lanes, I.Lanes, dim, target + group * Lanes + lane, cStride, false);
+            }
+        }
+    }
+
+    /// <summary><c>c[r, n] = fma(a[r, k], b[k, n], c[r, n])</c> for k ascending.</summary>
+    /// <typeparam name="A">How <paramref name="a"/> lies.</typeparam>
+    /// <param name="a">Left factor.</param>
+    /// <param name="aStride">Floats from one row to the next, or from one term to the next when transposed.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="b">Right factor, row k at <c>b + k * bStep</c>.</param>
+    /// <param name="bStep">Floats from one term to the next.</param>
+    /// <param name="terms">Length of the chains.</param>
+    /// <param name="c">Outputs.</param>
+    /// <param name="cStride">Floats from one row to the next.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="resume">Whether the chains go on from the outputs in memory; otherwise they start at +0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AgainstRows<A>(float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume)
+        where A : struct, ILeftLayout
+    {
+        for (int r = 0; r < rows; r += ProductTile.Rows)
+        {
+            int count = Math.Min(ProductTile.Rows, rows - r);
+            float* left = A.Transposed ? a + r : a + r * aStride;
+            float* target = c + r * cStride;
+            int n = 0;
+            if (I.TileVectors == 4)
+            {
+                for (; n + 4 * I.Lanes <= columns; n += 4 * I.Lanes)
+                    ProductTile.Dispatch<I, V, Size4, A>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume);
+            }
+            else
+            {
+                for (; n + 2 * I.Lanes <= columns; n += 2 * I.Lanes)
+                    ProductTile.Dispatch<I, V, Size2, A>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume);
+            }
+
+            for (; n + I.Lanes <= columns; n += I.Lanes)
+                ProductTile.Dispatch<I, V, Size1, A>(count, left, aStride, b + n, bStep, 0, terms, target + n, cStride, resume);
+            if (n < columns)
+                TailColumns<A>(left, aStride, count, b + n, bStep, terms, target + n, cStride, columns - n, resume);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void TailColumns<A>(float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume)
+        where A : struct, ILeftLayout
+    {
+        for (int r = 0; r < rows; r++)
+        {
+            for (int n = 0; n < columns; n++)
+            {
+                float sum = resume ? c[r * cStride + n] : 0f;
+                for (nint k = 0; k < terms; k++)
+                    sum = MathF.FusedMultiplyAdd(A.Transposed ? a[k * aStride + r] : a[r * aStride + k], b[k * bStep + n], sum);
+                c[r * cStride + n] = sum;
+            }
+        }
+    }
+}
