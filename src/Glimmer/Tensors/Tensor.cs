@@ -9,8 +9,8 @@ namespace Glimmer.Tensors;
 /// </remarks>
 public sealed unsafe class Tensor : IDisposable
 {
-    private readonly int[] _shape;
     private readonly bool _owns;
+    private int[] _shape;
     private byte* _data;
 
     internal Tensor(DType type, ReadOnlySpan<int> shape, byte* data, object? owner, bool owns = false)
@@ -24,13 +24,16 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <summary>How the elements are stored.</summary>
-    public DType Type { get; }
+    public DType Type { get; private set; }
 
     /// <summary>Sizes, slowest dimension first.</summary>
     public ReadOnlySpan<int> Shape => _shape;
 
     /// <summary>Number of elements.</summary>
-    public long Count { get; }
+    public long Count { get; private set; }
+
+    /// <summary>Gradient of the loss with respect to this activation, of the same shape; null before anything was added.</summary>
+    internal Tensor? Gradient { get; set; }
 
     /// <summary>What keeps the memory alive.</summary>
     internal object? Owner { get; }
@@ -83,6 +86,18 @@ public sealed unsafe class Tensor : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _shape[0]);
         long bytes = Type.ByteSize(Count / _shape[0]);
         return new Tensor(Type, _shape.AsSpan(1), Alive() + index * bytes, Owner);
+    }
+
+    /// <summary>Points this view at other memory; only a <see cref="Workspace"/> does that, to reuse the object.</summary>
+    internal void Rebind(DType type, ReadOnlySpan<int> shape, byte* data)
+    {
+        Type = type;
+        Gradient = null;
+        if (_shape.Length != shape.Length)
+            _shape = new int[shape.Length];
+        shape.CopyTo(_shape);
+        Count = CountOf(shape);
+        _data = data;
     }
 
     /// <inheritdoc/>

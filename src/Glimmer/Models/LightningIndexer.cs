@@ -1,0 +1,105 @@
+using Glimmer.Kernels;
+using Glimmer.Operations;
+using Glimmer.Tensors;
+
+namespace Glimmer.Models;
+
+/// <summary>
+/// The lightning indexer of a DSA layer: scores every visible key with a few small heads and chooses the best <c>index_topk</c> for each token.
+/// </summary>
+/// <remarks>
+/// <c>I(t,s) = sum_j w[t,j] * relu(q[t,j] . k[s] * dim^-0.5)</c> with <c>w = weights_proj(x) * heads^-0.5</c>; rotary dimensions come first; the key norm is a
+/// LayerNorm with eps 1e-6. No gradient passes through the choice. Reference <c>GlmMoeDsaIndexer</c> of transformers 5.24; DeepSeek-V3.2-Exp report, eq. 1.
+/// </remarks>
+internal sealed unsafe class LightningIndexer
+{
+    private const float KeyNormEps = 1e-6f;
+
+    private readonly Rotation _rotation;
+    private readonly IndexerShape _shape;
+    private readonly string _name;
+    private readonly float _headScale;
+    private readonly Parameter _queryUp;
+    private readonly Parameter _key;
+    private readonly Parameter _keyNorm;
+    private readonly Parameter _keyNormBias;
+    private readonly Parameter _weights;
+
+    public LightningIndexer(ModelConfig config, ParameterLoader load, Rotation rotation, int index)
+    {
+        (int heads, int dim) = (config.IndexNHeads, config.IndexHeadDim);
+        (_rotation, _name) = (rotation, $"layer{index}.");
+        _shape = new IndexerShape(heads, dim, config.IndexTopk, 1f / MathF.Sqrt(dim));
+        _headScale = 1f / MathF.Sqrt(heads);
+        string prefix = $"model.layers.{index}.self_attn.indexer.";
+        _queryUp = load.Matrix(prefix + "wq_b.weight", heads * dim, config.QLoraRank!.Value);
+        _key = load.Matrix(prefix + "wk.weight", dim, config.HiddenSize);
+        _keyNorm = load.Vector(prefix + "k_norm.weight", dim);
+        _keyNormBias = load.Vector(prefix + "k_norm.bias", dim);
+        _weights = load.Matrix(prefix + "weights_proj.weight", heads, config.HiddenSize);
+    }
+
+    /// <summary>Writes the index keys of the tokens and, unless every visible key is chosen, chooses keys for each token.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="h">Normalised hidden states, [T, D].</param>
+    /// <param name="queryLatent">Normalised query latent, [T, q_lora_rank].</param>
+    /// <param name="pass">Batch and positions.</param>
+    /// <param name="slot">Cache slot of the index keys.</param>
+    /// <param name="selection">Receives the choice; null to write keys only.</param>
+    public void Choose(Compute c, Tensor h, Tensor queryLatent, ForwardPass pass, int slot, KeySelection? selection)
+    {
+        Tape? tape = c.Tape;
+        c.Tape = null;
+        Workspace.Mark mark = c.Workspace.Save();
+        (int tokens, int dim, int heads) = (h.Shape[0], _shape.Dim, _shape.Heads);
+        Tensor raw = Linear.Forward(c, h, _key);
+        Tensor key = c.Workspace.F32(tokens, dim);
+        LayerNorm.Forward(c.Team, raw.F32Pointer, dim, tokens, dim, _keyNorm.Vector, _keyNormBias.Vector, KeyNormEps, key.F32Pointer, dim);
+        _rotation.Apply(c, pass.Positions, key.F32Pointer, dim, 1, dim);
+        c.Observe(_name, "index_k", key);
+        var layout = new KeyValueLayout(1, dim, 0);
+        ReadOnlySpan<AttentionSequence> sequences = CausalAttention.Sequences(c, pass.Batch, slot, layout);
+        layout.Write(c.Team, sequences, key.F32Pointer, dim, null, 0);
+        if (selection is not null)
+        {
+            Tensor query = Linear.Forward(c, queryLatent, _queryUp); // [T, heads * dim]
+            _rotation.Apply(c, pass.Positions, query.F32Pointer, heads * dim, heads, dim);
+            Tensor weights = Linear.Forward(c, h, _weights); // [T, heads]
+            Elementwise.Scale(c.Team, weights.F32Pointer, _headScale, weights.Count);
+            c.Observe(_name, "index_q", query);
+            c.Observe(_name, "index_weights", weights);
+            if (c.Observer is not null)
+            {
+                ObserveScores(c, sequences, query, weights);
+                selection.Positions.I32.Fill(-1); // what a short row does not use reads as "no key"
+            }
+
+            SparseIndexer.Choose(
+                c.Team, _shape, sequences, query.F32Pointer, weights.F32Pointer, (int*)selection.Positions.Data, (int*)selection.Counts.Data);
+        }
+
+        c.Workspace.Release(mark);
+        c.Tape = tape;
+    }
+
+    // For observers only: the scores of all pairs, [T, longest sequence].
+    private void ObserveScores(Compute c, ReadOnlySpan<AttentionSequence> sequences, Tensor query, Tensor weights)
+    {
+        int longest = 0;
+        foreach (AttentionSequence sequence in sequences)
+            longest = Math.Max(longest, sequence.FirstPosition + sequence.Tokens);
+        Tensor scores = c.Workspace.Zeros(query.Shape[0], longest);
+        foreach (AttentionSequence sequence in sequences)
+        {
+            for (int t = sequence.FirstToken; t < sequence.FirstToken + sequence.Tokens; t++)
+            {
+                int keys = sequence.FirstPosition + t - sequence.FirstToken + 1;
+                float* q = query.F32Pointer + (long)t * query.Shape[1];
+                float* w = weights.F32Pointer + (long)t * weights.Shape[1];
+                SparseIndexer.ScoresScalar(_shape, q, w, sequence.Pages, keys, scores.F32Pointer + (long)t * longest);
+            }
+        }
+
+        c.Observe(_name, "index_scores", scores);
+    }
+}

@@ -1,0 +1,63 @@
+namespace Glimmer.Operations;
+
+/// <summary>A run of consecutive tokens of one sequence inside a <see cref="Batch"/>.</summary>
+/// <param name="FirstToken">Index of the first token in the flat list.</param>
+/// <param name="Count">Number of tokens.</param>
+/// <param name="FirstPosition">Position of the first token in its sequence.</param>
+/// <param name="Cache">Where keys and values live; null when all keys are in this batch (training, scoring a whole text).</param>
+public readonly record struct BatchSlice(int FirstToken, int Count, int FirstPosition, CachedSequence? Cache);
+
+/// <summary>
+/// A flat list of tokens and the layout that says which tokens belong to which sequence, at which positions, and where their keys and
+/// values live. Packed documents, prefill chunks, decode steps and draft verification are all the same shape.
+/// </summary>
+/// <remarks>One batch object is refilled for each step, so that a step allocates nothing.</remarks>
+public sealed class Batch
+{
+    private readonly List<int> _tokens = [];
+    private readonly List<int> _positions = [];
+    private readonly List<BatchSlice> _slices = [];
+
+    /// <summary>T: tokens of all sequences.</summary>
+    public int TokenCount => _tokens.Count;
+
+    /// <summary>Token ids, [T].</summary>
+    public ReadOnlySpan<int> Tokens => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_tokens);
+
+    /// <summary>Position of each token in its sequence, [T].</summary>
+    public ReadOnlySpan<int> Positions => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_positions);
+
+    /// <summary>The sequences, in the order of their tokens.</summary>
+    public ReadOnlySpan<BatchSlice> Slices => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_slices);
+
+    /// <summary>Forgets all tokens.</summary>
+    public void Clear()
+    {
+        _tokens.Clear();
+        _positions.Clear();
+        _slices.Clear();
+    }
+
+    /// <summary>Appends a whole document whose keys are all in this batch; positions start at 0.</summary>
+    public void AddDocument(ReadOnlySpan<int> tokens) => Add(tokens, 0, null);
+
+    /// <summary>Appends tokens that continue a cached sequence at <paramref name="firstPosition"/> and makes room for their keys.</summary>
+    public void AddCached(CachedSequence cache, ReadOnlySpan<int> tokens, int firstPosition)
+    {
+        cache.EnsureCapacity(firstPosition + tokens.Length);
+        Add(tokens, firstPosition, cache);
+    }
+
+    private void Add(ReadOnlySpan<int> tokens, int firstPosition, CachedSequence? cache)
+    {
+        if (tokens.IsEmpty)
+            throw new ArgumentException("A sequence of a batch needs at least one token.", nameof(tokens));
+        ArgumentOutOfRangeException.ThrowIfNegative(firstPosition);
+        _slices.Add(new BatchSlice(_tokens.Count, tokens.Length, firstPosition, cache));
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            _tokens.Add(tokens[i]);
+            _positions.Add(firstPosition + i);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+using Glimmer.Kernels;
+using Glimmer.Tensors;
+
+namespace Glimmer.Operations;
+
+/// <summary>Where operations run: the threads, the arena of the run, and the tape when gradients are wanted.</summary>
+/// <remarks>Used by one thread at a time. With a tape, everything an operation saves stays in the workspace until the workspace is reset.</remarks>
+public sealed class Compute : IDisposable
+{
+    private readonly bool _ownsTeam;
+
+    /// <summary>Creates a context with a thread team of its own.</summary>
+    /// <param name="threads">Computing threads, the caller among them.</param>
+    public Compute(int threads) : this(new ThreadTeam(threads)) => _ownsTeam = true;
+
+    /// <summary>Creates a context on a team that somebody else owns.</summary>
+    public Compute(ThreadTeam team) => Team = team;
+
+    /// <summary>The computing threads.</summary>
+    public ThreadTeam Team { get; }
+
+    /// <summary>Memory of the current run.</summary>
+    public Workspace Workspace { get; } = new();
+
+    /// <summary>Records operations for the backward pass; null when only the forward pass runs.</summary>
+    public Tape? Tape { get; set; }
+
+    /// <summary>Whether blocks drop their activations and compute them again in the backward pass.</summary>
+    public bool RecomputeBlocks { get; set; }
+
+    /// <summary>Sees intermediate values by name (<c>layer3.router_logits</c>); null, the default, costs nothing.</summary>
+    public Action<string, Tensor>? Observer { get; set; }
+
+    /// <summary>A list that operations fill with the products of one step; reused so that a step allocates nothing.</summary>
+    internal List<MatMulJob> MatMulJobs { get; } = [];
+
+    /// <summary>Starts a new run: everything in the workspace becomes invalid.</summary>
+    /// <param name="tape">Records the run, or null.</param>
+    public void Begin(Tape? tape = null)
+    {
+        Workspace.Reset();
+        Tape = tape;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Workspace.Dispose();
+        if (_ownsTeam)
+            Team.Dispose();
+    }
+
+    /// <summary>Runs one block of the network, <c>x = body(x)</c>, so that its temporary values do not outlive it.</summary>
+    /// <param name="x">The residual stream, [T, D]. Without a tape the body updates it in place.</param>
+    /// <param name="state">Passed to the body, so that a static lambda needs no closure.</param>
+    /// <param name="body">Computes the block.</param>
+    /// <returns>The residual stream after the block.</returns>
+    public Tensor Block<TState>(Tensor x, TState state, Func<Compute, Tensor, TState, Tensor> body)
+    {
+        if (Tape is null)
+        {
+            Workspace.Mark mark = Workspace.Save();
+            Tensor y = body(this, x, state);
+            if (!ReferenceEquals(x, y))
+                throw new InvalidOperationException("Without a tape a block must update the residual stream in place.");
+            Workspace.Release(mark);
+            return x;
+        }
+
+        return RecomputeBlocks ? Recomputed<TState>.Forward(this, x, state, body) : body(this, x, state);
+    }
+
+    /// <summary>Shows a value to the observer, if there is one.</summary>
+    internal void Observe(string prefix, string name, Tensor tensor)
+    {
+        if (Observer is { } observer)
+            observer(prefix + name, tensor);
+    }
+
+    /// <summary>Adds to the gradient of an activation; adopts <paramref name="gradient"/> when it is the first and nobody else uses it.</summary>
+    internal unsafe void AddGradient(Tensor x, Tensor gradient, bool owned = true)
+    {
+        if (x.Gradient is { } sum)
+        {
+            Elementwise.AddInPlace(Team, sum.F32Pointer, gradient.F32Pointer, x.Count);
+            return;
+        }
+
+        if (!owned)
+        {
+            Tensor copy = Workspace.F32(x.Shape);
+            gradient.Bytes.CopyTo(copy.Bytes);
+            gradient = copy;
+        }
+
+        x.Gradient = gradient;
+    }
+
+    /// <summary>A block that keeps only its input; the backward pass runs the forward pass again.</summary>
+    private sealed class Recomputed<TState>(Compute c, Tensor x, TState state, Func<Compute, Tensor, TState, Tensor> body, Tensor y) : TapeEntry
+    {
+        public static Tensor Forward(Compute c, Tensor x, TState state, Func<Compute, Tensor, TState, Tensor> body)
+        {
+            Tape tape = c.Tape!;
+            Tensor y = c.Workspace.F32(x.Shape);
+            Workspace.Mark mark = c.Workspace.Save();
+            // The body runs without a tape and so in place, on a copy: the input is what is kept.
+            x.Bytes.CopyTo(y.Bytes);
+            c.Tape = null;
+            body(c, y, state);
+            c.Tape = tape;
+            c.Workspace.Release(mark);
+            tape.Record(new Recomputed<TState>(c, x, state, body, y));
+            return y;
+        }
+
+        public override void Backward()
+        {
+            if (y.Gradient is not { } dy)
+                return;
+            Tensor dx = c.Workspace.F32(x.Shape);
+            Workspace.Mark mark = c.Workspace.Save();
+            Tape? outer = c.Tape;
+            Action<string, Tensor>? observer = c.Observer;
+            (c.Tape, c.Observer) = (new Tape(), null);
+            Tensor again = body(c, x, state);
+            again.Gradient = dy;
+            c.Tape.Backward();
+            x.Gradient!.Bytes.CopyTo(dx.Bytes);
+            (c.Tape, c.Observer) = (outer, observer);
+            x.Gradient = dx;
+            c.Workspace.Release(mark);
+        }
+    }
+}

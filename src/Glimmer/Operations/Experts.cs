@@ -1,0 +1,181 @@
+using System.Runtime.InteropServices;
+using Glimmer.Kernels;
+using Glimmer.Tensors;
+
+namespace Glimmer.Operations;
+
+/// <summary>The matrices of one routed expert.</summary>
+/// <param name="Gate">[I, D].</param>
+/// <param name="Up">[I, D].</param>
+/// <param name="Down">[D, I].</param>
+internal sealed record Expert(Parameter Gate, Parameter Up, Parameter Down);
+
+/// <summary>
+/// Routed experts: tokens are gathered by expert, each expert's feed-forward network runs on its rows as part of one job list, and
+/// every token sums its experts' finished outputs in ascending expert order.
+/// </summary>
+internal static unsafe class Experts
+{
+    /// <summary><c>y[t] = sum_j w[t,j] * Expert_{id[t,j]}(x[t]) (+ shared[t])</c>.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="x">Normalised hidden states, [T, D].</param>
+    /// <param name="routes">Choice and weights.</param>
+    /// <param name="experts">E experts.</param>
+    /// <param name="shared">Output of the shared experts, [T, D], or null.</param>
+    /// <returns>[T, D].</returns>
+    public static Tensor Forward(Compute c, Tensor x, Routes routes, Expert[] experts, Tensor? shared)
+    {
+        (int tokens, int dim, int perToken) = (x.Shape[0], x.Shape[1], routes.Experts.Shape[1]);
+        int inner = experts[0].Gate.Shape[0];
+        int rows = tokens * perToken;
+        ExpertAssignment plan = Assign(c, routes, experts.Length);
+        Tensor gate = c.Workspace.F32(rows, inner);
+        Tensor up = c.Workspace.F32(rows, inner);
+        Tensor activated = c.Workspace.F32(rows, inner);
+        Tensor outputs = c.Workspace.F32(rows, dim);
+        Tensor y = c.Workspace.F32(tokens, dim);
+
+        List<MatMulJob> jobs = c.MatMulJobs;
+        jobs.Clear();
+        for (int e = 0; e < experts.Length; e++)
+        {
+            (int first, int count) = RowsOf(plan, e);
+            if (count == 0)
+                continue;
+            // The rows of an expert are read where they are: row r is token TokenOfRow[r].
+            var job = new MatMulJob { X = x.F32Pointer, Gather = plan.TokenOfRow + first, LdX = dim, Tokens = count, LdY = inner };
+            jobs.Add(job with { Weights = experts[e].Gate.Packed(c.Team), Y = gate.F32Pointer + (long)first * inner });
+            jobs.Add(job with { Weights = experts[e].Up.Packed(c.Team), Y = up.F32Pointer + (long)first * inner });
+        }
+
+        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(jobs));
+        SwiGlu.Forward(c.Team, gate.F32Pointer, inner, up.F32Pointer, inner, rows, inner, activated.F32Pointer, inner);
+        jobs.Clear();
+        for (int e = 0; e < experts.Length; e++)
+        {
+            (int first, int count) = RowsOf(plan, e);
+            if (count == 0)
+                continue;
+            jobs.Add(new MatMulJob
+            {
+                X = activated.F32Pointer + (long)first * inner,
+                LdX = inner,
+                Tokens = count,
+                Weights = experts[e].Down.Packed(c.Team),
+                Y = outputs.F32Pointer + (long)first * dim,
+                LdY = dim,
+            });
+        }
+
+        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(jobs));
+        ExpertDispatch.Combine(
+            c.Team, plan, dim, routes.Weights.F32Pointer, outputs.F32Pointer, shared is null ? null : shared.F32Pointer, y.F32Pointer);
+        c.Tape?.Record(new Entry(c, x, routes, experts, shared, plan, gate, up, activated, outputs, y));
+        return y;
+    }
+
+    // Sorts the (token, choice) pairs by expert, in workspace memory.
+    private static ExpertAssignment Assign(Compute c, Routes routes, int experts)
+    {
+        (int tokens, int perToken) = (routes.Experts.Shape[0], routes.Experts.Shape[1]);
+        var assignment = new ExpertAssignment(
+            tokens, perToken, experts, (int*)routes.Experts.Data, Integers(c, experts + 1), Integers(c, tokens * perToken), Integers(c, tokens * perToken),
+            Integers(c, tokens * perToken));
+        assignment.Sort();
+        return assignment;
+    }
+
+    private static int* Integers(Compute c, int count) => (int*)c.Workspace.Allocate(DType.I32, count).Data;
+
+    private static (int First, int Count) RowsOf(in ExpertAssignment plan, int expert) => (plan.Offsets[expert], plan.Offsets[expert + 1] - plan.Offsets[expert]);
+
+    private sealed class Entry(
+        Compute c, Tensor x, Routes routes, Expert[] experts, Tensor? shared, ExpertAssignment plan, Tensor gate, Tensor up, Tensor activated,
+        Tensor outputs, Tensor y) : TapeEntry
+    {
+        public override void Backward()
+        {
+            if (y.Gradient is not { } dy)
+                return;
+            (int tokens, int dim, int perToken) = (x.Shape[0], x.Shape[1], routes.Experts.Shape[1]);
+            int inner = gate.Shape[1];
+            int rows = tokens * perToken;
+            Tensor dweights = c.Workspace.F32(routes.Weights.Shape);
+            Tensor doutputs = c.Workspace.F32(rows, dim);
+            ExpertDispatch.CombineBackward(
+                c.Team, plan, dim, routes.Weights.F32Pointer, outputs.F32Pointer, dy.F32Pointer, doutputs.F32Pointer, dweights.F32Pointer);
+            c.AddGradient(routes.Weights, dweights);
+            if (shared is not null)
+                c.AddGradient(shared, dy, owned: false);
+
+            Tensor dactivated = c.Workspace.F32(rows, inner);
+            Products(expert => expert.Down, doutputs, dim, dactivated, inner);
+            WeightGradients(expert => expert.Down, doutputs, dim, activated, inner, gather: false);
+            Tensor dgate = c.Workspace.F32(rows, inner);
+            Tensor dup = c.Workspace.F32(rows, inner);
+            SwiGlu.Backward(
+                c.Team, gate.F32Pointer, inner, up.F32Pointer, inner, dactivated.F32Pointer, inner, rows, inner, dgate.F32Pointer, inner, dup.F32Pointer, inner);
+            WeightGradients(expert => expert.Gate, dgate, inner, x, dim, gather: true);
+            WeightGradients(expert => expert.Up, dup, inner, x, dim, gather: true);
+            Tensor dgathered = c.Workspace.F32(rows, dim);
+            Tensor fromUp = c.Workspace.F32(rows, dim);
+            Products(expert => expert.Gate, dgate, inner, dgathered, dim);
+            Products(expert => expert.Up, dup, inner, fromUp, dim);
+            Elementwise.AddInPlace(c.Team, dgathered.F32Pointer, fromUp.F32Pointer, dgathered.Count);
+            Tensor dx = c.Workspace.F32(x.Shape);
+            ExpertDispatch.GatherBackward(c.Team, plan, dim, dgathered.F32Pointer, dx.F32Pointer);
+            c.AddGradient(x, dx);
+        }
+
+        // dx = dy W for the rows of every expert.
+        private void Products(Func<Expert, Parameter> matrix, Tensor dy, int outputs, Tensor dx, int inputs)
+        {
+            var jobs = new List<MatMulJob>();
+            for (int e = 0; e < experts.Length; e++)
+            {
+                (int first, int count) = RowsOf(plan, e);
+                if (count == 0)
+                    continue;
+                jobs.Add(new MatMulJob
+                {
+                    X = dy.F32Pointer + (long)first * outputs,
+                    LdX = outputs,
+                    Tokens = count,
+                    Weights = matrix(experts[e]).PackedTransposed(c.Team),
+                    Y = dx.F32Pointer + (long)first * inputs,
+                    LdY = inputs,
+                });
+            }
+
+            MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(jobs));
+        }
+
+        // dW += dy^T x over the rows of every expert, in token order.
+        private void WeightGradients(Func<Expert, Parameter> matrix, Tensor dy, int outputs, Tensor input, int inputs, bool gather)
+        {
+            var jobs = new List<WeightGradientJob>();
+            for (int e = 0; e < experts.Length; e++)
+            {
+                (int first, int count) = RowsOf(plan, e);
+                if (count != 0 && matrix(experts[e]).Gradient is { } gradient)
+                {
+                    jobs.Add(new WeightGradientJob
+                    {
+                        DY = dy.F32Pointer + (long)first * outputs,
+                        LdDY = outputs,
+                        X = input.F32Pointer + (gather ? 0 : (long)first * inputs),
+                        Gather = gather ? plan.TokenOfRow + first : null,
+                        LdX = inputs,
+                        Tokens = count,
+                        Outputs = outputs,
+                        Columns = inputs,
+                        DW = gradient.F32Pointer,
+                        Mode = GradientMode.AddTo,
+                    });
+                }
+            }
+
+            MatMul.WeightGradient(c.Team, CollectionsMarshal.AsSpan(jobs));
+        }
+    }
+}

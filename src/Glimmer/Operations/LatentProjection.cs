@@ -1,0 +1,138 @@
+using Glimmer.Kernels;
+using Glimmer.Tensors;
+
+namespace Glimmer.Operations;
+
+/// <summary>
+/// <c>kv_b_proj</c> of an MLA layer in absorbed form. Its rows are grouped a head as <c>[nope key rows ; value rows]</c>, each of the latent's width:
+/// <c>W_UK</c> [nope, r] turns queries into latent space, <c>W_UV</c> [v, r] turns latent context into values.
+/// </summary>
+internal sealed unsafe class LatentProjection(Parameter weight, int heads, int nopeDim, int valueDim) : IDisposable
+{
+    private readonly PackedMatrix?[] _keyUp = new PackedMatrix?[heads];           // outputs r, inputs nope
+    private readonly PackedMatrix?[] _keyUpTransposed = new PackedMatrix?[heads]; // outputs nope, inputs r
+    private readonly PackedMatrix?[] _valueUp = new PackedMatrix?[heads];         // outputs v, inputs r
+    private readonly PackedMatrix?[] _valueUpTransposed = new PackedMatrix?[heads]; // outputs r, inputs v
+    private readonly MatMulJob[] _jobs = new MatMulJob[heads];
+    private readonly WeightGradientJob[] _gradientJobs = new WeightGradientJob[heads];
+    private int _version;
+
+    /// <summary>r: width of the latent.</summary>
+    public int Rank { get; } = weight.Shape[1];
+
+    private int HeadRows => nopeDim + valueDim;
+
+    /// <summary><c>y_h[t] = x_h[t] W_UK_h</c>: unrotated query parts into latent space.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="x">First head of the first token; heads <paramref name="headStrideX"/> apart, tokens H * headStrideX apart.</param>
+    /// <param name="headStrideX">Floats from head to head.</param>
+    /// <param name="tokens">T.</param>
+    /// <param name="y">Likewise.</param>
+    /// <param name="headStrideY">Floats from head to head.</param>
+    public void AbsorbKeys(Compute c, float* x, int headStrideX, int tokens, float* y, int headStrideY) =>
+        Multiply(c, _keyUp, x, headStrideX, tokens, y, headStrideY);
+
+    /// <summary><c>y_h[t] = W_UV_h x_h[t]</c>: latent context into values.</summary>
+    public void ProjectValues(Compute c, float* x, int headStrideX, int tokens, float* y, int headStrideY) =>
+        Multiply(c, _valueUp, x, headStrideX, tokens, y, headStrideY);
+
+    /// <summary>Gradients of <see cref="AbsorbKeys"/>: dx from dy, and W_UK's share of the parameter's gradient.</summary>
+    public void AbsorbKeysBackward(Compute c, float* x, int headStrideX, int tokens, float* dy, int headStrideY, float* dx, int headStrideDx)
+    {
+        Multiply(c, _keyUpTransposed, dy, headStrideY, tokens, dx, headStrideDx);
+        if (weight.Gradient is not { } gradient)
+            return;
+        // dW_UK[n, r] = sum_t x[t, n] dy[t, r]
+        for (int h = 0; h < heads; h++)
+        {
+            float* rows = gradient.F32Pointer + (long)h * HeadRows * Rank;
+            _gradientJobs[h] = new WeightGradientJob
+            {
+                DY = x + h * headStrideX,
+                LdDY = heads * headStrideX,
+                X = dy + h * headStrideY,
+                LdX = heads * headStrideY,
+                Tokens = tokens,
+                Outputs = nopeDim,
+                Columns = Rank,
+                DW = rows,
+                Mode = GradientMode.AddTo,
+            };
+        }
+
+        MatMul.WeightGradient(c.Team, _gradientJobs);
+    }
+
+    /// <summary>Gradients of <see cref="ProjectValues"/>: dx from dy, and W_UV's share of the parameter's gradient.</summary>
+    public void ProjectValuesBackward(Compute c, float* x, int headStrideX, int tokens, float* dy, int headStrideY, float* dx, int headStrideDx)
+    {
+        Multiply(c, _valueUpTransposed, dy, headStrideY, tokens, dx, headStrideDx);
+        if (weight.Gradient is not { } gradient)
+            return;
+        // dW_UV[v, r] = sum_t dy[t, v] x[t, r]
+        for (int h = 0; h < heads; h++)
+        {
+            float* rows = gradient.F32Pointer + ((long)h * HeadRows + nopeDim) * Rank;
+            _gradientJobs[h] = new WeightGradientJob
+            {
+                DY = dy + h * headStrideY,
+                LdDY = heads * headStrideY,
+                X = x + h * headStrideX,
+                LdX = heads * headStrideX,
+                Tokens = tokens,
+                Outputs = valueDim,
+                Columns = Rank,
+                DW = rows,
+                Mode = GradientMode.AddTo,
+            };
+        }
+
+        MatMul.WeightGradient(c.Team, _gradientJobs);
+    }
+
+    public void Dispose()
+    {
+        foreach (PackedMatrix?[] form in (ReadOnlySpan<PackedMatrix?[]>)[_keyUp, _keyUpTransposed, _valueUp, _valueUpTransposed])
+        {
+            foreach (PackedMatrix? head in form)
+                head?.Dispose();
+            Array.Clear(form);
+        }
+    }
+
+    private void Multiply(Compute c, PackedMatrix?[] form, float* x, int headStrideX, int tokens, float* y, int headStrideY)
+    {
+        if (_version != weight.Version)
+        {
+            Dispose();
+            _version = weight.Version;
+        }
+
+        for (int h = 0; h < heads; h++)
+        {
+            PackedMatrix packed = form[h] ??= Pack(c.Team, form, h);
+            _jobs[h] = new MatMulJob
+            {
+                X = x + h * headStrideX,
+                LdX = heads * headStrideX,
+                Tokens = tokens,
+                Weights = packed,
+                Y = y + h * headStrideY,
+                LdY = heads * headStrideY,
+            };
+        }
+
+        MatMul.Multiply(c.Team, _jobs);
+    }
+
+    private PackedMatrix Pack(ThreadTeam team, PackedMatrix?[] form, int head)
+    {
+        float* rows = weight.EnsureValue().F32Pointer + (long)head * HeadRows * Rank;
+        var keys = new RowSource((byte*)rows, DType.F32, nopeDim, (long)Rank * sizeof(float));
+        var values = new RowSource((byte*)(rows + (long)nopeDim * Rank), DType.F32, valueDim, (long)Rank * sizeof(float));
+        return form == _keyUp ? MatrixPacker.PackTransposed(team, new PackedF32(Rank, nopeDim), [keys])
+            : form == _keyUpTransposed ? MatrixPacker.Pack(team, new PackedF32(nopeDim, Rank), [keys])
+            : form == _valueUp ? MatrixPacker.Pack(team, new PackedF32(valueDim, Rank), [values])
+            : MatrixPacker.PackTransposed(team, new PackedF32(Rank, valueDim), [values]);
+    }
+}

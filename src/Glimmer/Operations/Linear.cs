@@ -1,0 +1,86 @@
+using System.Runtime.InteropServices;
+using Glimmer.Kernels;
+using Glimmer.Tensors;
+
+namespace Glimmer.Operations;
+
+/// <summary>Linear layer: <c>y[t,o] = sum_k x[t,k] w[o,k] (+ b[o])</c>.</summary>
+internal static unsafe class Linear
+{
+    /// <param name="c">Context.</param>
+    /// <param name="x">Input, [T, K].</param>
+    /// <param name="weight">Matrix, [O, K].</param>
+    /// <param name="bias">Bias, [O], or null.</param>
+    /// <returns>Output, [T, O].</returns>
+    public static Tensor Forward(Compute c, Tensor x, Parameter weight, Parameter? bias = null)
+    {
+        (int tokens, int inputs, int outputs) = (x.Shape[0], weight.Shape[1], weight.Shape[0]);
+        Tensor y = c.Workspace.F32(tokens, outputs);
+        MatMul.Multiply(c.Team, x.F32Pointer, inputs, tokens, weight.Packed(c.Team), bias is null ? null : bias.Vector, y.F32Pointer, outputs);
+        c.Tape?.Record(new Entry(c, x, weight, bias, y));
+        return y;
+    }
+
+    /// <summary>Two linear layers of the same input as one job list.</summary>
+    public static (Tensor First, Tensor Second) Pair(Compute c, Tensor x, Parameter first, Parameter second)
+    {
+        c.MatMulJobs.Clear();
+        Tensor y1 = Add(c, x, first, null), y2 = Add(c, x, second, null);
+        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(c.MatMulJobs));
+        c.Tape?.Record(new Entry(c, x, first, null, y1));
+        c.Tape?.Record(new Entry(c, x, second, null, y2));
+        return (y1, y2);
+    }
+
+    /// <summary>Three linear layers of the same input as one job list.</summary>
+    public static (Tensor First, Tensor Second, Tensor Third) Triple(
+        Compute c, Tensor x, (Parameter Weight, Parameter? Bias) first, (Parameter Weight, Parameter? Bias) second, (Parameter Weight, Parameter? Bias) third)
+    {
+        c.MatMulJobs.Clear();
+        Tensor y1 = Add(c, x, first.Weight, first.Bias), y2 = Add(c, x, second.Weight, second.Bias), y3 = Add(c, x, third.Weight, third.Bias);
+        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(c.MatMulJobs));
+        c.Tape?.Record(new Entry(c, x, first.Weight, first.Bias, y1));
+        c.Tape?.Record(new Entry(c, x, second.Weight, second.Bias, y2));
+        c.Tape?.Record(new Entry(c, x, third.Weight, third.Bias, y3));
+        return (y1, y2, y3);
+    }
+
+    private static Tensor Add(Compute c, Tensor x, Parameter weight, Parameter? bias)
+    {
+        (int tokens, int outputs) = (x.Shape[0], weight.Shape[0]);
+        Tensor y = c.Workspace.F32(tokens, outputs);
+        c.MatMulJobs.Add(new MatMulJob
+        {
+            X = x.F32Pointer,
+            LdX = weight.Shape[1],
+            Tokens = tokens,
+            Weights = weight.Packed(c.Team),
+            Bias = bias is null ? null : bias.Vector,
+            Y = y.F32Pointer,
+            LdY = outputs,
+        });
+        return y;
+    }
+
+    /// <summary>The gradients of a linear layer, given that of its output.</summary>
+    public static void Backward(Compute c, Tensor x, Parameter weight, Parameter? bias, Tensor dy)
+    {
+        (int tokens, int inputs, int outputs) = (x.Shape[0], weight.Shape[1], weight.Shape[0]);
+        if (weight.Gradient is { } dw)
+            MatMul.WeightGradient(c.Team, dy.F32Pointer, outputs, x.F32Pointer, inputs, tokens, outputs, inputs, dw.F32Pointer, GradientMode.AddTo);
+        if (bias?.Gradient is { } db)
+            Elementwise.AddColumnSums(c.Team, dy.F32Pointer, tokens, outputs, db.F32Pointer);
+        Tensor dx = c.Workspace.F32(x.Shape);
+        MatMul.Multiply(c.Team, dy.F32Pointer, outputs, tokens, weight.PackedTransposed(c.Team), null, dx.F32Pointer, inputs);
+        c.AddGradient(x, dx);
+    }
+
+    private sealed class Entry(Compute c, Tensor x, Parameter weight, Parameter? bias, Tensor y) : TapeEntry
+    {
+        public override void Backward()
+        {
+            if (y.Gradient is { } dy)
+                Linear.Backward(c, x, weight, bias, dy);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+using Glimmer.Kernels;
+using Glimmer.Tensors;
+
+namespace Glimmer.Operations;
+
+/// <summary>A weight under its checkpoint name: its values, the packed forms that kernels stream, and its gradient.</summary>
+/// <remarks>
+/// A model loaded for inference holds matrices packed only. <see cref="EnableGradient"/> adds the row-major fp32 values and a gradient; after
+/// the values change, <see cref="Touch"/> makes the packed forms be renewed at their next use.
+/// </remarks>
+public sealed class Parameter : IDisposable
+{
+    private readonly int[] _shape;
+    private PackedMatrix? _packed;
+    private PackedMatrix? _packedTransposed;
+    private int _packedVersion;
+    private int _transposedVersion;
+
+    /// <summary>A parameter with its values in fp32, row-major; takes ownership of them.</summary>
+    /// <param name="name">Name in the checkpoint.</param>
+    /// <param name="value">fp32 values.</param>
+    /// <param name="isBuffer">Whether it is part of the model but never trained by gradients.</param>
+    public Parameter(string name, Tensor value, bool isBuffer = false)
+    {
+        Name = name;
+        Value = value;
+        IsBuffer = isBuffer;
+        _shape = value.Shape.ToArray();
+        Version = 1;
+    }
+
+    /// <summary>A matrix that is held packed; takes ownership of it.</summary>
+    internal Parameter(string name, PackedMatrix packed)
+    {
+        Name = name;
+        _packed = packed;
+        _shape = [packed.Rows, packed.Columns];
+        Version = _packedVersion = 1;
+    }
+
+    /// <summary>Name in the checkpoint, for example <c>model.layers.3.mlp.gate.weight</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>Whether it receives no gradient: the router's correction bias.</summary>
+    public bool IsBuffer { get; }
+
+    /// <summary>Sizes; matrices are [outputs, inputs].</summary>
+    public ReadOnlySpan<int> Shape => _shape;
+
+    /// <summary>Number of values.</summary>
+    public long Count => Tensor.CountOf(_shape);
+
+    /// <summary>fp32 values, row-major; null while only the packed form is held.</summary>
+    public Tensor? Value { get; private set; }
+
+    /// <summary>Sum of the gradients since it was last cleared; null unless the parameter is trained.</summary>
+    public Tensor? Gradient { get; private set; }
+
+    /// <summary>Grows with every change of the values.</summary>
+    internal int Version { get; private set; }
+
+    /// <summary>Prepares training: fp32 values (unpacked if need be) and a gradient of zeros.</summary>
+    public void EnableGradient()
+    {
+        EnsureValue();
+        Gradient ??= Tensor.Allocate(DType.F32, _shape);
+    }
+
+    /// <summary>Makes the row-major fp32 values available.</summary>
+    public unsafe Tensor EnsureValue()
+    {
+        if (Value is null)
+        {
+            Value = Tensor.Allocate(DType.F32, _shape);
+            _packed!.Unpack(Value.F32Pointer);
+        }
+
+        return Value;
+    }
+
+    /// <summary>Says that the values were changed.</summary>
+    public void Touch() => Version++;
+
+    /// <summary>The matrix as forward products read it: a lane is an output.</summary>
+    internal PackedMatrix Packed(ThreadTeam team)
+    {
+        if (_packed is null || _packedVersion != Version)
+        {
+            _packed?.Dispose();
+            _packed = MatrixPacker.Pack(team, new PackedF32(_shape[0], _shape[1]), [new RowSource(Value!)]);
+            _packedVersion = Version;
+        }
+
+        return _packed;
+    }
+
+    /// <summary>The transposed matrix as input gradients read it: a lane is an input.</summary>
+    internal PackedMatrix PackedTransposed(ThreadTeam team)
+    {
+        if (_packedTransposed is null || _transposedVersion != Version)
+        {
+            EnsureValue();
+            _packedTransposed?.Dispose();
+            _packedTransposed = MatrixPacker.PackTransposed(team, new PackedF32(_shape[1], _shape[0]), [new RowSource(Value!)]);
+            _transposedVersion = Version;
+        }
+
+        return _packedTransposed;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}[{string.Join(", ", _shape)}]";
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Value?.Dispose();
+        Gradient?.Dispose();
+        _packed?.Dispose();
+        _packedTransposed?.Dispose();
+    }
+
+    internal unsafe float* Vector => Value!.F32Pointer;
+}

@@ -1,0 +1,38 @@
+using Glimmer.Kernels;
+using Glimmer.Tensors;
+
+namespace Glimmer.Operations;
+
+/// <summary>Residual connection: <c>y = x + f</c>.</summary>
+internal static unsafe class Residual
+{
+    /// <summary>Adds a block's output to the stream: in place without a tape, into a new tensor with one.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="x">The stream, [T, D].</param>
+    /// <param name="f">What is added, [T, D].</param>
+    /// <returns>The stream after the addition.</returns>
+    public static Tensor Forward(Compute c, Tensor x, Tensor f)
+    {
+        if (c.Tape is null)
+        {
+            Elementwise.AddInPlace(c.Team, x.F32Pointer, f.F32Pointer, x.Count);
+            return x;
+        }
+
+        Tensor y = c.Workspace.F32(x.Shape);
+        Elementwise.Add(c.Team, x.F32Pointer, f.F32Pointer, y.F32Pointer, x.Count);
+        c.Tape.Record(new Entry(c, x, f, y));
+        return y;
+    }
+
+    private sealed class Entry(Compute c, Tensor x, Tensor f, Tensor y) : TapeEntry
+    {
+        public override void Backward()
+        {
+            if (y.Gradient is not { } dy)
+                return;
+            c.AddGradient(f, dy, owned: false);
+            c.AddGradient(x, dy);
+        }
+    }
+}

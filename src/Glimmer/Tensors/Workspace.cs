@@ -1,0 +1,105 @@
+namespace Glimmer.Tensors;
+
+/// <summary>The arena of one run: tensors are handed out one after another and all taken back at once.</summary>
+/// <remarks>
+/// Memory comes in large blocks that are kept, and the tensor objects are reused, so a run that repeats the shapes of the one before
+/// allocates nothing. A tensor is valid until <see cref="Reset"/>, or <see cref="Release"/> of an earlier mark. Contents start undefined.
+/// Not thread-safe: one run uses one workspace.
+/// </remarks>
+public sealed unsafe class Workspace : IDisposable
+{
+    private const long MinimumBlock = 1L << 20;
+
+    private readonly List<NativeBuffer> _blocks = [];
+    private readonly List<Tensor> _tensors = [];
+    private int _block;
+    private long _offset;
+    private int _tensor;
+
+    /// <summary>A point to which <see cref="Release"/> can return.</summary>
+    public readonly record struct Mark(int Block, long Offset, int Tensor);
+
+    /// <summary>Bytes held, used or not.</summary>
+    public long CapacityBytes
+    {
+        get
+        {
+            long bytes = 0;
+            foreach (NativeBuffer block in _blocks)
+                bytes += block.Bytes;
+            return bytes;
+        }
+    }
+
+    /// <summary>Hands out a tensor, 64-byte aligned, with undefined contents.</summary>
+    public Tensor Allocate(DType type, params ReadOnlySpan<int> shape)
+    {
+        byte* data = Take(type.ByteSize(Tensor.CountOf(shape)));
+        if (_tensor == _tensors.Count)
+            _tensors.Add(new Tensor(type, shape, data, this));
+        else
+            _tensors[_tensor].Rebind(type, shape, data);
+        return _tensors[_tensor++];
+    }
+
+    /// <summary>Hands out an F32 tensor with undefined contents.</summary>
+    public Tensor F32(params ReadOnlySpan<int> shape) => Allocate(DType.F32, shape);
+
+    /// <summary>Hands out an F32 tensor of zeros.</summary>
+    public Tensor Zeros(params ReadOnlySpan<int> shape)
+    {
+        Tensor tensor = Allocate(DType.F32, shape);
+        tensor.Bytes.Clear();
+        return tensor;
+    }
+
+    /// <summary>Hands out another view of the same memory, reusing the tensor object.</summary>
+    public Tensor View(Tensor tensor, params ReadOnlySpan<int> shape)
+    {
+        if (Tensor.CountOf(shape) != tensor.Count)
+            throw new ArgumentException($"{tensor} cannot be viewed as [{string.Join(", ", shape.ToArray())}].", nameof(shape));
+        if (_tensor == _tensors.Count)
+            _tensors.Add(new Tensor(tensor.Type, shape, tensor.Data, this));
+        else
+            _tensors[_tensor].Rebind(tensor.Type, shape, tensor.Data);
+        return _tensors[_tensor++];
+    }
+
+    /// <summary>The current fill, to release everything handed out later.</summary>
+    public Mark Save() => new(_block, _offset, _tensor);
+
+    /// <summary>Takes back every tensor handed out since <paramref name="mark"/>.</summary>
+    public void Release(Mark mark) => (_block, _offset, _tensor) = (mark.Block, mark.Offset, mark.Tensor);
+
+    /// <summary>Takes back every tensor.</summary>
+    public void Reset() => Release(default);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (NativeBuffer block in _blocks)
+            block.Dispose();
+        _blocks.Clear();
+    }
+
+    private byte* Take(long bytes)
+    {
+        long size = (bytes + 63) & ~63L;
+        while (_block < _blocks.Count && _offset + size > _blocks[_block].Bytes)
+        {
+            _block++;
+            _offset = 0;
+        }
+
+        if (_block == _blocks.Count)
+        {
+            long largest = _blocks.Count == 0 ? MinimumBlock : _blocks[^1].Bytes;
+            _blocks.Add(new NativeBuffer(Math.Max(size, Math.Min(largest * 2, 256L << 20))));
+            _offset = 0;
+        }
+
+        byte* data = _blocks[_block].Pointer + _offset;
+        _offset += size;
+        return data;
+    }
+}
