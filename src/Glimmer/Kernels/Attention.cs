@@ -62,24 +62,22 @@ internal static unsafe partial class Attention
         float* q, float* k, float* v, float* output, float* lse, float* dout, float* dq, float* dk, float* dv)
     {
         shape.Check();
-        foreach (AttentionSequence document in documents)
+        var inputs = new AttentionBackward.Inputs
         {
-            long t = document.FirstToken;
-            BackwardScalar(
-                shape,
-                document.Tokens,
-                positions == null ? null : positions + t * stride,
-                stride,
-                counts == null ? null : counts + t,
-                q + t * shape.Heads * shape.KeyDim,
-                k + t * shape.KvHeads * shape.KeyDim,
-                v + t * shape.KvHeads * shape.ValueDim,
-                output + t * shape.Heads * shape.ValueDim,
-                lse + t * shape.Heads,
-                dout + t * shape.Heads * shape.ValueDim,
-                dq + t * shape.Heads * shape.KeyDim,
-                dk + t * shape.KvHeads * shape.KeyDim,
-                dv + t * shape.KvHeads * shape.ValueDim);
-        }
+            Shape = shape,
+            Positions = positions,
+            Stride = stride,
+            Counts = counts,
+            Q = q,
+            K = k,
+            V = v,
+            Output = output,
+            Lse = lse,
+            Dout = dout,
+            Dq = dq,
+            Dk = dk,
+            Dv = dv,
+        };
+        AttentionBackward.Run(team, documents, inputs);
     }
 }

@@ -95,7 +95,7 @@ internal static unsafe class AttentionBlock<I, V>
         }
     }
 
-    // o[row] = chain over the keys of the span. Rows of a tile share the keys that all of them see; the rest follows for the later rows alone.
+    // o[row] = chain over the keys of the span.
     private static void WeighSpan(State* state, in AttentionSequence sequence, Job* job, float* memory, int* visible, int first, int start, float* o)
     {
         int rows = job->Rows, dim = state->Shape.ValueDim;
@@ -106,33 +106,8 @@ internal static unsafe class AttentionBlock<I, V>
             while (visible[first] <= key)
                 first++;
             float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
-            for (int r = first; r < rows; r += ProductTile.Rows)
-            {
-                int last = Math.Min(r + ProductTile.Rows, rows);
-                int done = 0;
-                for (int from = r; from < last;)
-                {
-                    int keys = Math.Min(Chunk, visible[from] - key);
-                    if (keys == done)
-                    {
-                        from++;
-                        continue;
-                    }
-
-                    AttentionProducts<I, V>.AgainstRows<RowsOfTerms>(
-                        scores + (long)from * ScoreStride + (key - start) + done,
-                        ScoreStride,
-                        last - from,
-                        values + (long)done * dim,
-                        dim,
-                        keys - done,
-                        o + (long)from * dim,
-                        dim,
-                        dim,
-                        key > start || done > 0);
-                    done = keys;
-                }
-            }
+            AttentionProducts<I, V>.AgainstVisibleRows(
+                scores + (long)first * ScoreStride + (key - start), ScoreStride, rows - first, visible + first, key, Chunk, values, dim, o + (long)first * dim, dim, key > start);
         }
     }
 

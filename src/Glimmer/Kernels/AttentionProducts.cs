@@ -87,6 +87,42 @@ internal static unsafe class AttentionProducts<I, V>
         }
     }
 
+    /// <summary><see cref="AgainstRows"/> for rows of weights that see different numbers of keys: <c>o[r] = fma(w[r, k], v[k], o[r])</c> for the keys a row sees.</summary>
+    /// <param name="weights">Weights of the keys of a chunk.</param>
+    /// <param name="stride">Floats from one row of weights to the next.</param>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="visible">Keys of the whole sequence that each row sees; not falling, and the first sees more than <paramref name="start"/>.</param>
+    /// <param name="start">First key of the chunk.</param>
+    /// <param name="length">Keys of the chunk at most.</param>
+    /// <param name="values">Values of the chunk.</param>
+    /// <param name="valueStride">Floats from one value to the next.</param>
+    /// <param name="o">Outputs, <paramref name="dim"/> a row.</param>
+    /// <param name="dim">Width of a value.</param>
+    /// <param name="resume">Whether the chains go on from the outputs in memory; otherwise they start at +0.</param>
+    public static void AgainstVisibleRows(
+        float* weights, nint stride, int rows, int* visible, int start, int length, float* values, nint valueStride, float* o, int dim, bool resume)
+    {
+        // Rows of a tile share the keys that all of them see; the rest follows for the later rows alone.
+        for (int r = 0; r < rows; r += ProductTile.Rows)
+        {
+            int last = Math.Min(r + ProductTile.Rows, rows);
+            int done = 0;
+            for (int from = r; from < last;)
+            {
+                int keys = Math.Min(length, visible[from] - start);
+                if (keys == done)
+                {
+                    from++;
+                    continue;
+                }
+
+                AgainstRows<RowsOfTerms>(
+                    weights + from * stride + done, stride, last - from, values + done * valueStride, valueStride, keys - done, o + (long)from * dim, dim, dim, resume || done > 0);
+                done = keys;
+            }
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void TailColumns<A>(float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume)
         where A : struct, ILeftLayout
