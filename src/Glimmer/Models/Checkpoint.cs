@@ -1,0 +1,109 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Glimmer.Formats;
+using Glimmer.Models.Gguf;
+
+namespace Glimmer.Models;
+
+/// <summary>A model on disk, whichever its format: a Hugging Face folder (or one of its files) or a GGUF file. Gives its configuration with Hugging Face keys and its weights by name.</summary>
+public sealed class Checkpoint : IDisposable
+{
+    private readonly string? _configJson;
+
+    private Checkpoint(string path, string? configJson, WeightSource weights, GgufFile? gguf, string? folder)
+    {
+        Path = path;
+        _configJson = configJson;
+        Weights = weights;
+        Gguf = gguf;
+        Folder = folder;
+    }
+
+    /// <summary>Path as it was opened.</summary>
+    public string Path { get; }
+
+    /// <summary>The weights.</summary>
+    public WeightSource Weights { get; }
+
+    /// <summary>The GGUF file, or null.</summary>
+    public GgufFile? Gguf { get; }
+
+    /// <summary>The Hugging Face folder, or null.</summary>
+    public string? Folder { get; }
+
+    /// <summary>The configuration as JSON text with Hugging Face keys: the content of <c>config.json</c>, or the metadata of a GGUF file translated.</summary>
+    /// <exception cref="ModelFormatException">There is no <c>config.json</c>.</exception>
+    public string ConfigJson => _configJson ?? throw new ModelFormatException($"There is no config.json beside '{Path}'. Download it from the same place as the weights.");
+
+    /// <summary>Opens a checkpoint.</summary>
+    /// <param name="path">A folder with <c>config.json</c> and safetensors files, a <c>.safetensors</c> file or index, a <c>.gguf</c> file (any part of a split one), or a folder that holds just one model in GGUF.</param>
+    /// <exception cref="ModelFormatException">Files are missing or malformed.</exception>
+    /// <exception cref="UnsupportedModelException">The architecture or the quantisation is not supported.</exception>
+    public static Checkpoint Open(string path)
+    {
+        if (Directory.Exists(path) && GgufIn(path) is string only)
+            return OpenGguf(only);
+        return path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? OpenGguf(path) : OpenFolder(path);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Weights.Dispose();
+
+    private static Checkpoint OpenGguf(string path)
+    {
+        GgufFile file = GgufFile.Open(path);
+        try
+        {
+            GgufArchitecture architecture = GgufArchitecture.Of(file);
+            JsonObject config = architecture.ReadConfig(file);
+            string json = config.ToJsonString();
+            using JsonDocument document = JsonDocument.Parse(json);
+            return new Checkpoint(path, json, GgufWeights.Open(file, architecture, document.RootElement), file, null);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static Checkpoint OpenFolder(string path)
+    {
+        string folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        string configPath = System.IO.Path.Combine(folder, "config.json");
+        string? json = File.Exists(configPath) ? File.ReadAllText(configPath) : null;
+        if (path.EndsWith("config.json", StringComparison.Ordinal))
+            path = folder;
+        return new Checkpoint(path, json, SafetensorsWeights.Open(path, json is null ? null : Fp8Block(configPath, json)), null, folder);
+    }
+
+    // A folder without safetensors whose GGUF files are one model (one file, or the parts of one).
+    private static string? GgufIn(string folder)
+    {
+        if (Directory.EnumerateFiles(folder, "*.safetensors").Any())
+            return null;
+        string[] files = Directory.GetFiles(folder, "*.gguf");
+        Array.Sort(files, StringComparer.Ordinal);
+        return files.Length == 1 || (files.Length > 1 && files[0].EndsWith($"-00001-of-{files.Length:00000}.gguf", StringComparison.Ordinal)) ? files[0] : null;
+    }
+
+    private static (int Rows, int Columns)? Fp8Block(string path, string json)
+    {
+        try
+        {
+            using JsonDocument config = JsonDocument.Parse(json);
+            if (config.RootElement.ValueKind != JsonValueKind.Object
+                || !config.RootElement.TryGetProperty("quantization_config", out JsonElement quantization) || quantization.ValueKind != JsonValueKind.Object
+                || !quantization.TryGetProperty("weight_block_size", out JsonElement block) || block.ValueKind == JsonValueKind.Null)
+                return null;
+            int[] sizes = block.ValueKind == JsonValueKind.Array ? [.. block.EnumerateArray().Select(b => b.ValueKind == JsonValueKind.Number && b.TryGetInt32(out int size) ? size : 0)] : [];
+            return sizes is [> 0, > 0]
+                ? (sizes[0], sizes[1])
+                : throw new ModelFormatException($"'{path}': weight_block_size is {block.GetRawText()}; two positive whole numbers are expected.");
+        }
+        catch (JsonException e)
+        {
+            throw new ModelFormatException($"'{path}' is not valid JSON: {e.Message}", e);
+        }
+    }
+}
