@@ -161,6 +161,10 @@ internal sealed class GgufPart : IDisposable
             _offsets[info.Name] = dataStart + expected;
             expected = RoundUp(expected + info.SizeBytes, alignment);
         }
+
+        // Writers pad the last tensor too, so a file without its padding has lost its end.
+        if (Tensors.Count > 0 && dataStart + expected > _file.Length)
+            throw Wrong($"ends at byte {_file.Length}, inside the padding of its last tensor; {dataStart + expected} bytes are expected. The download may be incomplete");
     }
 
     private TensorInfo ReadTensor()

@@ -1,49 +1,137 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Glimmer.Formats;
 using Glimmer.Kernels;
+using Glimmer.Models.Gguf;
 
 namespace Glimmer.Models;
 
-/// <summary>A model on disk: configuration and weights, from a Hugging Face folder or a GGUF file.</summary>
+/// <summary>A model on disk, whichever its format: a Hugging Face folder (or one of its files) or a GGUF file. Gives its configuration with Hugging Face keys and its weights by name.</summary>
 public sealed class Checkpoint : IDisposable
 {
-    private Checkpoint(string path, ModelConfig config, GenerationConfig generation, WeightSource weights) =>
-        (Path, Config, Generation, Weights) = (path, config, generation, weights);
+    private readonly string? _configJson;
+    private ModelConfig? _config;
+    private GenerationConfig? _generation;
 
-    /// <summary>The folder or file.</summary>
-    public string Path { get; }
-
-    /// <summary>What config.json (or the GGUF metadata) says.</summary>
-    public ModelConfig Config { get; }
-
-    /// <summary>What generation_config.json says; stop tokens fall back to the model configuration.</summary>
-    public GenerationConfig Generation { get; }
-
-    /// <summary>The weights by checkpoint name.</summary>
-    public WeightSource Weights { get; }
-
-    /// <summary>Opens a folder with config.json and safetensors.</summary>
-    /// <exception cref="ModelFormatException">A file is missing, damaged or contradicts another.</exception>
-    /// <exception cref="UnsupportedModelException">The architecture or an option of it is not computed here.</exception>
-    public static Checkpoint Open(string path)
+    private Checkpoint(string path, string? configJson, WeightSource weights, GgufFile? gguf, string? folder)
     {
-        string configPath = System.IO.Path.Combine(path, "config.json");
-        if (!File.Exists(configPath))
-            throw new ModelFormatException($"'{path}' has no config.json.");
-        ModelConfig config = ModelConfig.Parse(File.ReadAllBytes(configPath), configPath);
-        string generationPath = System.IO.Path.Combine(path, "generation_config.json");
-        GenerationConfig generation = File.Exists(generationPath) ? GenerationConfig.Parse(File.ReadAllBytes(generationPath), generationPath) : new GenerationConfig();
-        if (generation.EosTokenIds.Count == 0)
-            generation = generation with { EosTokenIds = config.EosTokenIds };
-        return new Checkpoint(path, config, generation, SafetensorsWeights.Open(path));
+        Path = path;
+        _configJson = configJson;
+        Weights = weights;
+        Gguf = gguf;
+        Folder = folder;
     }
 
-    /// <summary>Loads the model.</summary>
-    /// <param name="team">Threads that pack the weights.</param>
+    /// <summary>Path as it was opened.</summary>
+    public string Path { get; }
+
+    /// <summary>The weights.</summary>
+    public WeightSource Weights { get; }
+
+    /// <summary>The GGUF file, or null.</summary>
+    public GgufFile? Gguf { get; }
+
+    /// <summary>The Hugging Face folder, or null.</summary>
+    public string? Folder { get; }
+
+    /// <summary>The configuration as JSON text with Hugging Face keys: the content of <c>config.json</c>, or the metadata of a GGUF file translated.</summary>
+    /// <exception cref="ModelFormatException">There is no <c>config.json</c>.</exception>
+    public string ConfigJson => _configJson ?? throw new ModelFormatException($"There is no config.json beside '{Path}'. Download it from the same place as the weights.");
+
+    /// <summary>The configuration.</summary>
+    /// <exception cref="ModelFormatException">There is no <c>config.json</c>, or a value in it is missing or wrong.</exception>
+    /// <exception cref="UnsupportedModelException">The architecture or an option of it is not computed here.</exception>
+    public ModelConfig Config => _config ??= ModelConfig.Parse(Encoding.UTF8.GetBytes(ConfigJson), Folder is null ? Path : System.IO.Path.Combine(Folder, "config.json"));
+
+    /// <summary>How the checkpoint wants to be sampled and which tokens end a generation: <c>generation_config.json</c>, else the configuration.</summary>
+    /// <exception cref="ModelFormatException">A value is wrong.</exception>
+    public GenerationConfig Generation => _generation ??= ReadGeneration();
+
+    /// <summary>Loads the model: reads and packs all weights.</summary>
+    /// <param name="team">Threads that pack.</param>
     /// <param name="config">Configuration to use instead of the checkpoint's.</param>
-    /// <param name="progress">Told the number of values of each parameter loaded.</param>
+    /// <param name="progress">Told the number of values of each parameter that is loaded.</param>
+    /// <exception cref="ModelFormatException">A tensor is missing or does not have the shape that the configuration asks for.</exception>
     public CausalLm LoadModel(ThreadTeam team, ModelConfig? config = null, IProgress<long>? progress = null) =>
         ModelRegistry.Build(config ?? Config, new ParameterLoader(Weights, team, progress));
 
+    /// <summary>Opens a checkpoint.</summary>
+    /// <param name="path">A folder with <c>config.json</c> and safetensors files, a <c>.safetensors</c> file or index, a <c>.gguf</c> file (any part of a split one), or a folder that holds just one model in GGUF.</param>
+    /// <exception cref="ModelFormatException">Files are missing or malformed.</exception>
+    /// <exception cref="UnsupportedModelException">The architecture or the quantisation is not supported.</exception>
+    public static Checkpoint Open(string path)
+    {
+        if (Directory.Exists(path) && GgufIn(path) is string only)
+            return OpenGguf(only);
+        return path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? OpenGguf(path) : OpenFolder(path);
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Weights.Dispose();
+
+    private GenerationConfig ReadGeneration()
+    {
+        string? path = Folder is null ? null : System.IO.Path.Combine(Folder, "generation_config.json");
+        GenerationConfig generation = File.Exists(path) ? GenerationConfig.Parse(File.ReadAllBytes(path), path) : new GenerationConfig();
+        return generation.EosTokenIds.Count == 0 ? generation with { EosTokenIds = Config.EosTokenIds } : generation;
+    }
+
+    private static Checkpoint OpenGguf(string path)
+    {
+        GgufFile file = GgufFile.Open(path);
+        try
+        {
+            GgufArchitecture architecture = GgufArchitecture.Of(file);
+            JsonObject config = architecture.ReadConfig(file);
+            string json = config.ToJsonString();
+            using JsonDocument document = JsonDocument.Parse(json);
+            return new Checkpoint(path, json, GgufWeights.Open(file, architecture, document.RootElement), file, null);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static Checkpoint OpenFolder(string path)
+    {
+        string folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        string configPath = System.IO.Path.Combine(folder, "config.json");
+        string? json = File.Exists(configPath) ? File.ReadAllText(configPath) : null;
+        if (path.EndsWith("config.json", StringComparison.Ordinal))
+            path = folder;
+        return new Checkpoint(path, json, SafetensorsWeights.Open(path, json is null ? null : Fp8Block(configPath, json)), null, folder);
+    }
+
+    // A folder without safetensors whose GGUF files are one model (one file, or the parts of one).
+    private static string? GgufIn(string folder)
+    {
+        if (Directory.EnumerateFiles(folder, "*.safetensors").Any())
+            return null;
+        string[] files = Directory.GetFiles(folder, "*.gguf");
+        Array.Sort(files, StringComparer.Ordinal);
+        return files.Length == 1 || (files.Length > 1 && files[0].EndsWith($"-00001-of-{files.Length:00000}.gguf", StringComparison.Ordinal)) ? files[0] : null;
+    }
+
+    private static (int Rows, int Columns)? Fp8Block(string path, string json)
+    {
+        try
+        {
+            using JsonDocument config = JsonDocument.Parse(json);
+            if (config.RootElement.ValueKind != JsonValueKind.Object
+                || !config.RootElement.TryGetProperty("quantization_config", out JsonElement quantization) || quantization.ValueKind != JsonValueKind.Object
+                || !quantization.TryGetProperty("weight_block_size", out JsonElement block) || block.ValueKind == JsonValueKind.Null)
+                return null;
+            int[] sizes = block.ValueKind == JsonValueKind.Array ? [.. block.EnumerateArray().Select(b => b.ValueKind == JsonValueKind.Number && b.TryGetInt32(out int size) ? size : 0)] : [];
+            return sizes is [> 0, > 0]
+                ? (sizes[0], sizes[1])
+                : throw new ModelFormatException($"'{path}': weight_block_size is {block.GetRawText()}; two positive whole numbers are expected.");
+        }
+        catch (JsonException e)
+        {
+            throw new ModelFormatException($"'{path}' is not valid JSON: {e.Message}", e);
+        }
+    }
 }

@@ -29,8 +29,8 @@ internal static class QuantizationConfig
         if (json.TryGet("weight_block_size", out _))
         {
             int[] size = json.TokenIds("weight_block_size");
-            if (size is not [128, 128])
-                throw json.Unsupported("weight_block_size", $"[{string.Join(", ", size)}]", "[128, 128]");
+            if (size is not [> 0, > 0])
+                throw json.Wrong($"'weight_block_size' is [{string.Join(", ", size)}]; expected two positive numbers.");
         }
     }
 
