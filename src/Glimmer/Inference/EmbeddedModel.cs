@@ -1,0 +1,23 @@
+namespace Glimmer.Inference;
+
+/// <summary>The model that comes with Glimmer: SmolLM2-135M-Instruct, Q4_1, a dense <c>glm4_moe</c>.</summary>
+public static class EmbeddedModel
+{
+    /// <summary>Name of the file in the folder <c>models</c>.</summary>
+    public const string FileName = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+    /// <summary>Finds the file: in <c>models</c> beside the program, or in that of the repository the program was built in.</summary>
+    /// <exception cref="FileNotFoundException">It is in neither place.</exception>
+    public static string Find()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string path = Path.Combine(folder.FullName, "models", FileName);
+            if (File.Exists(path))
+                return path;
+        }
+
+        throw new FileNotFoundException(
+            $"The embedded model 'models/{FileName}' was not found beside the program or in a folder above it. Name a model with --model, or restore the file from the repository.");
+    }
+}

@@ -1,0 +1,161 @@
+using Glimmer.Chat;
+using Glimmer.Formats;
+using Glimmer.Kernels;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Tokenization;
+
+namespace Glimmer.Inference;
+
+/// <summary>Everything needed to talk with a model: weights, tokenizer, chat template, stop tokens, threads.</summary>
+public sealed class LoadedModel : IDisposable
+{
+    private readonly Checkpoint _checkpoint;
+
+    private LoadedModel(Checkpoint checkpoint, CausalLm model, Tokenizer tokenizer, ThreadTeam team)
+    {
+        (_checkpoint, Model, Tokenizer) = (checkpoint, model, tokenizer);
+        Compute = new Compute(team);
+        Team = team;
+        Template = tokenizer.ChatTemplate is { } source ? new ChatTemplate(source, SpecialTokens(tokenizer)) : null;
+        StopTokens = Stops(checkpoint, tokenizer);
+    }
+
+    /// <summary>The folder or file.</summary>
+    public string Path => _checkpoint.Path;
+
+    /// <summary>How the checkpoint wants to be sampled.</summary>
+    public GenerationConfig Generation => _checkpoint.Generation;
+
+    /// <summary>The model.</summary>
+    public CausalLm Model { get; }
+
+    /// <summary>From text to ids and back.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>From messages to prompts; null for a model without a chat template.</summary>
+    public ChatTemplate? Template { get; }
+
+    /// <summary>Tokens that end an answer.</summary>
+    public IReadOnlyCollection<int> StopTokens { get; }
+
+    /// <summary>The computing threads.</summary>
+    public ThreadTeam Team { get; }
+
+    /// <summary>Where forward passes run.</summary>
+    public Compute Compute { get; }
+
+    /// <summary>Loads a model.</summary>
+    /// <param name="path">A Hugging Face folder or a GGUF file.</param>
+    /// <param name="threads">Computing threads.</param>
+    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
+    /// <exception cref="ModelFormatException">A file is missing or damaged.</exception>
+    /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or an option is not supported.</exception>
+    public static LoadedModel Open(string path, int threads, IProgress<double>? progress = null)
+    {
+        Checkpoint checkpoint = Checkpoint.Open(path);
+        ThreadTeam? team = null;
+        CausalLm? model = null;
+        try
+        {
+            _ = checkpoint.Config; // names an unsupported architecture before anything is loaded
+            Task<Tokenizer> tokenizer = Task.Run(() => OpenTokenizer(checkpoint));
+            team = new ThreadTeam(threads);
+            model = checkpoint.LoadModel(team, progress: progress is null ? null : new Share(checkpoint, progress));
+            return new LoadedModel(checkpoint, model, tokenizer.GetAwaiter().GetResult(), team);
+        }
+        catch
+        {
+            model?.Dispose();
+            team?.Dispose();
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The tokenizer of a checkpoint: its tokenizer.json, or the metadata of its GGUF file.</summary>
+    public static Tokenizer OpenTokenizer(Checkpoint checkpoint)
+    {
+        if (checkpoint.Gguf is not { } gguf)
+            return Tokenizer.Load(checkpoint.Folder!);
+        return Tokenizer.FromGguf(
+            new GgufTokenizerMetadata
+            {
+                Model = Text(gguf, "model"),
+                Pre = Text(gguf, "pre"),
+                Tokens = gguf.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) ? tokens.AsStrings() : [],
+                TokenTypes = gguf.TryGetValue("tokenizer.ggml.token_type", out GgufValue? types) ? types.AsIntegers() : null,
+                Merges = gguf.TryGetValue("tokenizer.ggml.merges", out GgufValue? merges) ? merges.AsStrings() : null,
+                BosTokenId = Id(gguf, "bos_token_id"),
+                EosTokenId = Id(gguf, "eos_token_id"),
+                EotTokenId = Id(gguf, "eot_token_id"),
+                EomTokenId = Id(gguf, "eom_token_id"),
+                PaddingTokenId = Id(gguf, "padding_token_id"),
+                UnknownTokenId = Id(gguf, "unknown_token_id"),
+                AddBosToken = Flag(gguf, "add_bos_token"),
+                AddEosToken = Flag(gguf, "add_eos_token"),
+                ChatTemplate = gguf.TryGetValue("tokenizer.chat_template", out GgufValue? template) ? template.AsString() : null,
+            },
+            gguf.Path);
+    }
+
+    /// <summary>The prompt of a conversation as ids. Control tokens are recognised only where the template wrote them, never in message text.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="options">Tools, thinking, and what else the template knows.</param>
+    /// <param name="text">The rendered prompt.</param>
+    /// <exception cref="UnsupportedModelException">The model has no chat template.</exception>
+    public int[] EncodeChat(IReadOnlyList<ChatMessage> messages, ChatTemplateOptions? options, out string text)
+    {
+        if (Template is null)
+            throw new UnsupportedModelException($"'{Path}' has no chat template, so it cannot chat. Use 'generate' to continue a text.");
+        RenderedText rendered = Template.Render(messages, options);
+        text = rendered.Text;
+        return Tokenizer.Encode([.. rendered.Segments.Select(segment => new TextSegment(segment.Text, segment.FromTemplate))]);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Compute.Dispose();
+        Team.Dispose();
+        Model.Dispose();
+        _checkpoint.Dispose();
+    }
+
+    private static string? Text(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsString() : null;
+
+    private static long? Id(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsInteger() : null;
+
+    private static bool? Flag(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsBool() : null;
+
+    private static Dictionary<string, string> SpecialTokens(Tokenizer tokenizer)
+    {
+        var tokens = new Dictionary<string, string>();
+        foreach ((string name, int? id) in (ReadOnlySpan<(string, int?)>)[("bos_token", tokenizer.BosId), ("eos_token", tokenizer.EosId), ("pad_token", tokenizer.PadId)])
+        {
+            if (id is { } value && tokenizer.IdToToken(value) is { } token)
+                tokens[name] = token;
+        }
+
+        return tokens;
+    }
+
+    // The checkpoint's own list; the tokenizer's where there is none. The end of a document always ends an answer too.
+    private static HashSet<int> Stops(Checkpoint checkpoint, Tokenizer tokenizer)
+    {
+        var stops = new HashSet<int>(checkpoint.Generation.EosTokenIds);
+        if (stops.Count == 0 || checkpoint.Gguf is not null)
+            stops.UnionWith(tokenizer.EndIds);
+        if (tokenizer.TokenToId("<|endoftext|>") is { } end && tokenizer.IsSpecial(end))
+            stops.Add(end);
+        return stops;
+    }
+
+    private sealed class Share(Checkpoint checkpoint, IProgress<double> progress) : IProgress<long>
+    {
+        private readonly double _total = checkpoint.Weights.Tensors.Sum(tensor => (double)tensor.Count);
+        private double _done;
+
+        public void Report(long value) => progress.Report(Math.Min(1, (_done += value) / _total));
+    }
+}
