@@ -42,7 +42,6 @@ public sealed class GgufValue
     private readonly string _key;
     private readonly MappedFile? _file;
     private readonly long _offset;
-    private readonly long _count;
     private object? _value;
 
     /// <summary>A value in a file whose bounds have been checked.</summary>
@@ -51,7 +50,7 @@ public sealed class GgufValue
         _key = key;
         Type = type;
         ElementType = elementType;
-        _count = count;
+        Count = count;
         _file = file;
         _offset = offset;
     }
@@ -61,6 +60,7 @@ public sealed class GgufValue
         _key = "value";
         Type = type;
         ElementType = elementType;
+        Count = value is Array array ? array.Length : 1;
         _value = value;
     }
 
@@ -69,6 +69,9 @@ public sealed class GgufValue
 
     /// <summary>The type of the elements of an array; <see cref="Type"/> otherwise.</summary>
     public GgufValueType ElementType { get; }
+
+    /// <summary>Elements of an array, known without reading them; 1 otherwise.</summary>
+    public long Count { get; }
 
     /// <summary>The value as byte, sbyte, ushort, short, uint, int, float, bool, string, ulong, long or double, or an array of one of these.</summary>
     /// <exception cref="ModelFormatException">A string is not UTF-8.</exception>
@@ -160,7 +163,7 @@ public sealed class GgufValue
 
     private object Decode()
     {
-        int n = checked((int)_count);
+        int n = checked((int)Count);
         if (Type != GgufValueType.Array)
             return ElementType == GgufValueType.String ? Strings(1)[0] : Numbers(1).GetValue(0)!;
         return ElementType == GgufValueType.String ? Strings(n) : Numbers(n);

@@ -90,7 +90,7 @@ internal abstract class GgufArchitecture
         return sizes with
         {
             NextnLayers = nextn,
-            Tied = weights.Find("lm_head.weight") is null,
+            Tied = weights.Find("lm_head.weight") is null && HfConfig.Flag(config, "tie_word_embeddings", true),
             IndexerLayers = IndexerLayers(sizes.Layers + nextn, layer => weights.Find($"model.layers.{layer}.self_attn.indexer.wk.weight") is not null),
         };
     }
@@ -137,8 +137,8 @@ internal abstract class GgufArchitecture
         int rows = embedding.Shape[0];
         if (metadata.Has("vocab_size") && metadata.Integer("vocab_size", smallest: 0) != rows)
             throw new ModelFormatException($"'{file.Path}' claims a vocabulary of {metadata.Integer("vocab_size", smallest: 0)}, but {embedding} has {rows} rows.");
-        if (file.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) && tokens.AsStrings().Count != rows)
-            throw new ModelFormatException($"'{file.Path}' lists {tokens.AsStrings().Count} tokens, but {embedding} has {rows} rows.");
+        if (file.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) && tokens.Count != rows)
+            throw new ModelFormatException($"'{file.Path}' lists {tokens.Count} tokens, but {embedding} has {rows} rows.");
         return rows;
     }
 

@@ -1,0 +1,160 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Glimmer.Formats;
+using Glimmer.Models.Gguf;
+using Glimmer.Tensors;
+
+namespace Glimmer.Models;
+
+/// <summary>How far a conversion is.</summary>
+/// <param name="Tensor">The tensor being written.</param>
+/// <param name="ElementsDone">Elements written so far.</param>
+/// <param name="ElementsTotal">Elements of the whole checkpoint.</param>
+public readonly record struct ConversionProgress(string Tensor, long ElementsDone, long ElementsTotal);
+
+/// <summary>
+/// Converts checkpoints between the Hugging Face layout and GGUF, and between element types: the library behind <c>glimmer convert</c>. Weights are streamed row by row, so memory stays bounded;
+/// the output appears under its name only when it is complete.
+/// </summary>
+/// <remarks>
+/// Norms, biases and the router keep full precision. Quantised sources (GGUF blocks, FP8, INT4) are converted from the values they stand for; rows that already have the wanted type are copied.
+/// Configuration, tokenizer and chat template are translated along.
+/// </remarks>
+public static class CheckpointConverter
+{
+    private static readonly string[] s_companions =
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja", "LICENSE", "NOTICE"];
+
+    /// <summary>Converts a checkpoint.</summary>
+    /// <param name="input">Anything <see cref="Checkpoint.Open"/> takes.</param>
+    /// <param name="output">A path ending in <c>.gguf</c> for GGUF, else a folder that does not exist yet (or is empty) for the Hugging Face layout.</param>
+    /// <param name="type">Element type of the matrices; see <see cref="StorageTypes.Parse"/>. Rows that do not fit its blocks get a smaller block type.</param>
+    /// <param name="progress">Told after each chunk of rows, or null.</param>
+    /// <param name="cancellation">Stops between chunks and leaves nothing behind.</param>
+    /// <exception cref="ModelFormatException">The input is malformed.</exception>
+    /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or the type cannot be written in the output format.</exception>
+    /// <exception cref="IOException">The output exists, or cannot be written.</exception>
+    public static void Convert(string input, string output, DType type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        using Checkpoint source = Checkpoint.Open(input);
+        if (output.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
+            WriteGguf(source, output, type, progress, cancellation);
+        else
+            WriteFolder(source, output, type, progress, cancellation);
+    }
+
+    private static void WriteGguf(Checkpoint source, string output, DType type, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
+    {
+        if (File.Exists(output))
+            throw new IOException($"'{output}' exists already. Delete it or choose another name.");
+        using JsonDocument config = JsonDocument.Parse(source.ConfigJson);
+        GgufArchitecture architecture = GgufArchitecture.OfModelType(HfConfig.Text(config.RootElement, "model_type") ?? "");
+        ModelSizes sizes = architecture.SizesOf(source.Weights, config.RootElement);
+        List<PlannedTensor> plan = GgufPlan.Build(source.Weights, architecture, sizes, type);
+        var metadata = new List<KeyValuePair<string, GgufValue>>
+        {
+            new("general.architecture", GgufValue.Of(architecture.Name)),
+            new("general.type", GgufValue.Of("model")),
+            new("general.name", GgufValue.Of(NameOf(source))),
+        };
+        if (StorageTypes.GgufFileType(type) is uint fileType)
+            metadata.Add(new("general.file_type", GgufValue.Of(fileType)));
+        metadata.AddRange(architecture.WriteMetadata(config.RootElement, sizes));
+        metadata.Add(new("general.quantization_version", GgufValue.Of(2u)));
+        metadata.AddRange(source.Gguf is null ? TokenizerToGguf.Translate(source.Folder!, config.RootElement) : source.Gguf.Metadata.Where(k => k.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
+        using GgufWriter writer = GgufWriter.Create(output, metadata, [.. plan.Select(p => p.Target)]);
+        Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
+        writer.Complete();
+    }
+
+    private static void WriteFolder(Checkpoint source, string output, DType type, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
+    {
+        if (type is not (DType.F32 or DType.BF16 or DType.F16))
+            throw new UnsupportedModelException($"safetensors checkpoints are written as f32, bf16 or f16, not {type.ToString().ToLowerInvariant()}. Name an output ending in .gguf for block types.");
+        if (File.Exists(output) || (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any()))
+            throw new IOException($"'{output}' exists already. Delete it or choose another name.");
+        string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
+        string temporary = $"{final}.{Guid.NewGuid():N}.partial";
+        Directory.CreateDirectory(temporary);
+        try
+        {
+            File.WriteAllText(Path.Combine(temporary, "config.json"), ConfigFor(source, type));
+            if (source.Gguf is null)
+                CopyCompanions(source.Folder!, temporary);
+            else
+                TokenizerFromGguf.Write(source.Gguf, source.ConfigJson, temporary);
+            List<PlannedTensor> plan = [.. source.Weights.Tensors.Select(t => PlanFor(source.Weights, t, type))];
+            using (SafetensorsWriter writer = SafetensorsWriter.Create(temporary, [.. plan.Select(p => p.Target)], metadata: new Dictionary<string, string> { ["format"] = "pt" }))
+            {
+                Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
+                writer.Complete();
+            }
+
+            if (Directory.Exists(final))
+                Directory.Delete(final);
+            Directory.Move(temporary, final);
+        }
+        catch
+        {
+            Directory.Delete(temporary, recursive: true);
+            throw;
+        }
+    }
+
+    private static void Stream(
+        List<PlannedTensor> plan, Action<string> begin, Action<ReadOnlyMemory<byte>> write, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
+    {
+        long total = plan.Sum(p => p.Target.Count);
+        long done = 0;
+        foreach (PlannedTensor tensor in plan)
+        {
+            begin(tensor.Target.Name);
+            tensor.Convert(write, elements => progress?.Report(new ConversionProgress(tensor.Target.Name, done += elements, total)), cancellation);
+        }
+    }
+
+    // Vectors and the router are small and sensitive: they keep a float type they already have.
+    private static PlannedTensor PlanFor(WeightSource weights, TensorInfo info, DType type)
+    {
+        bool sensitive = info.Shape.Length < 2 || info.Name.EndsWith(".mlp.gate.weight", StringComparison.Ordinal);
+        DType target = !sensitive || type == DType.F32 ? type : !info.IsComputed && info.Type is DType.BF16 or DType.F16 ? info.Type : DType.F32;
+        bool copied = !info.IsComputed && info.Type == target;
+        return new PlannedTensor(
+            new TensorInfo(info.Name, target, info.Shape),
+            (first, rows, values) => weights.ReadFloat32Rows(info.Name, first, rows, values),
+            copied ? (first, rows, bytes) => weights.ReadRows(info.Name, first, rows, bytes.Span) : null);
+    }
+
+    // The configuration as it is, but for the element type: the output is not quantised.
+    private static string ConfigFor(Checkpoint source, DType type)
+    {
+        JsonObject config = JsonNode.Parse(source.ConfigJson) as JsonObject ?? throw new ModelFormatException($"The config.json of '{source.Path}' is no JSON object.");
+        config.Remove("quantization_config");
+        config.Remove("torch_dtype");
+        config["dtype"] = type switch
+        {
+            DType.F32 => "float32",
+            DType.BF16 => "bfloat16",
+            _ => "float16",
+        };
+        using var stream = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+            config.WriteTo(writer);
+        return System.Text.Encoding.UTF8.GetString(stream.ToArray());
+    }
+
+    private static void CopyCompanions(string from, string to)
+    {
+        foreach (string name in s_companions)
+        {
+            string path = Path.Combine(from, name);
+            if (File.Exists(path))
+                File.Copy(path, Path.Combine(to, name));
+        }
+    }
+
+    private static string NameOf(Checkpoint source) =>
+        source.Gguf is not null && source.Gguf.TryGetValue("general.name", out GgufValue? name)
+            ? name.AsString()
+            : Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source.Folder ?? source.Path)));
+}
