@@ -49,8 +49,7 @@ public class TokenizerVariantTests
         }
         catch (Exception e) when (variant.GetProperty("expect").GetString() == "refuse_or_ids" && e is ModelFormatException or UnsupportedModelException)
         {
-            Skip.If(true, $"{variantName} is refused: {e.Message}");
-            return;
+            return; // a clear refusal is as good as the ids
         }
 
         string text = row.GetProperty("text").GetString()!;
