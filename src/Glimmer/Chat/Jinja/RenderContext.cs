@@ -45,9 +45,6 @@ internal sealed class RenderContext
     /// <summary>Line of the statement or operation under way, for messages.</summary>
     public int Line { get; set; } = 1;
 
-    /// <summary>Depth of for statements.</summary>
-    public int LoopDepth { get; set; }
-
     /// <summary>Added to the origin of everything written; <see cref="TextOrigin.Generated"/> inside a generation block.</summary>
     public TextOrigin Mark { get; set; }
 
