@@ -67,11 +67,17 @@ internal sealed class RenderContext
     /// <summary>Counts a new string of this length against the limits, before it is made.</summary>
     public void CountText(long length)
     {
-        _textWork += length;
         if (length > Options.MaxTextLength)
             throw new TemplateFault($"a text of {length} characters; the limit is {Options.MaxTextLength}");
+        CountWork(length);
+    }
+
+    /// <summary>Counts characters that are looked through.</summary>
+    public void CountWork(long length)
+    {
+        _textWork += length;
         if (_textWork > Options.MaxTextWork)
-            throw new TemplateFault($"more than {Options.MaxTextWork} characters copied in one rendering");
+            throw new TemplateFault($"more than {Options.MaxTextWork} characters copied or searched in one rendering");
     }
 
     /// <summary>Writes to the output.</summary>
@@ -98,7 +104,11 @@ internal sealed class RenderContext
     public StringValue ToText(DataValue value)
     {
         if (value is StringValue text)
+        {
+            CountWork(text.Text.Length);
             return text;
+        }
+
         string printed = PythonText.Str(value);
         CountText(printed.Length);
         return new StringValue(printed, value is DataArray or DataObject ? TextOrigin.Data : TextOrigin.Template);
