@@ -14,13 +14,13 @@ public sealed record JinjaOptions
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>Loop iterations of one rendering, filters included.</summary>
-    public long MaxIterations { get; init; } = 5_000_000;
+    public long MaxIterations { get; init; } = 1_000_000;
 
     /// <summary>Characters of the output and of any string made on the way.</summary>
-    public int MaxTextLength { get; init; } = 1 << 26;
+    public int MaxTextLength { get; init; } = 1 << 24;
 
-    /// <summary>Characters copied in one rendering, all strings made on the way together.</summary>
-    public long MaxTextWork { get; init; } = 1L << 31;
+    /// <summary>Characters copied or searched in one rendering, all together.</summary>
+    public long MaxTextWork { get; init; } = 1L << 30;
 
     /// <summary>Levels of nesting: of brackets and blocks in the template, and of expressions and macro calls under evaluation.</summary>
     public int MaxDepth { get; init; } = 400;

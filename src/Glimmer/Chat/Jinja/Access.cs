@@ -65,7 +65,8 @@ internal static class Access
         return value is DataArray source ? new DataArray(picked, source.Sequence) : pickedText.ToValue();
     }
 
-    private static DataValue? Field(DataValue value, string name) => value switch
+    /// <summary>A method of a value, or a field of a namespace or loop; not a key.</summary>
+    public static DataValue? Field(DataValue value, string name) => value switch
     {
         NamespaceValue space => space.Items.GetValueOrDefault(name),
         LoopValue loop => loop.Find(name),

@@ -8,6 +8,9 @@ internal sealed class ExpressionParser(TokenStream tokens)
 {
     private static readonly HashSet<string> s_comparisons = ["==", "!=", "<", "<=", ">", ">="];
 
+    /// <summary>The names of a macro's extra arguments that expressions have mentioned since this was last cleared.</summary>
+    public MacroExtras Mentioned { get; set; }
+
     /// <summary>One expression.</summary>
     public Expression Parse(bool withConditional = true)
     {
@@ -210,6 +213,13 @@ internal sealed class ExpressionParser(TokenStream tokens)
         {
             case TokenKind.Name:
                 tokens.Take();
+                Mentioned |= token.Text switch
+                {
+                    "varargs" => MacroExtras.Varargs,
+                    "kwargs" => MacroExtras.Kwargs,
+                    "caller" => MacroExtras.Caller,
+                    _ => MacroExtras.None,
+                };
                 return token.Text switch
                 {
                     "true" or "True" => new Literal(token.Line, BooleanValue.True),

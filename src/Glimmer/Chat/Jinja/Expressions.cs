@@ -137,12 +137,23 @@ internal sealed class Comparison(int line, Expression first, List<(string Symbol
         {
             DataValue right = operand.Evaluate(context);
             context.Line = Line;
+            CountWork(context, right);
             if (!Holds(left, symbol, right))
                 return BooleanValue.False;
             left = right;
         }
 
         return BooleanValue.True;
+    }
+
+    private static void CountWork(RenderContext context, DataValue value)
+    {
+        if (value is StringValue text)
+            context.CountWork(text.Text.Length);
+        else if (value is DataArray array)
+            context.CountWork(array.Count);
+        else if (value is DataObject mapping)
+            context.CountWork(mapping.Count);
     }
 
     private static bool Holds(DataValue a, string symbol, DataValue b) => symbol switch

@@ -38,7 +38,7 @@ internal static class Filters
         ["abs"] = (_, value, _) => Operators.ToDouble(value) < 0 ? Operators.Negate(value) : value,
         ["round"] = Round,
         ["attr"] = (_, value, arguments) => arguments.Bind("attr", "name")[0] is StringValue name
-            ? Access.Attribute(value, name.Text)
+            ? Access.Field(value, name.Text) ?? new UndefinedValue($"'{value.TypeName}' has no attribute '{name.Text}'")
             : throw new TemplateFault("attr needs the name of an attribute"),
     };
 

@@ -6,6 +6,8 @@ namespace Glimmer.Chat.Jinja;
 /// <summary>The functions every template can call.</summary>
 internal static class Globals
 {
+    private const int MaxRange = 100_000;
+
     private static readonly Dictionary<string, DataValue> s_functions = new()
     {
         ["range"] = new CallableValue("range", Range),
@@ -27,7 +29,9 @@ internal static class Globals
         if (step == 0)
             throw new TemplateFault("the step of range() cannot be 0");
         Int128 count = step > 0 ? ((Int128)stop - start + step - 1) / step : ((Int128)start - stop - step - 1) / -(Int128)step;
-        context.CountIterations((long)Int128.Clamp(count, 0, long.MaxValue / 2));
+        if (count > MaxRange)
+            throw new TemplateFault($"range() gives at most {MaxRange} numbers");
+        context.CountIterations((long)Int128.Max(count, 0));
         var items = new List<DataValue>();
         for (int i = 0; i < count; i++)
             items.Add(DataValue.From(start + (i * step)));

@@ -86,6 +86,7 @@ internal static class Methods
 
     private static DataValue CallString(RenderContext context, StringValue text, string name, CallArguments arguments)
     {
+        context.CountWork(text.Text.Length);
         switch (name)
         {
             case "strip" or "lstrip" or "rstrip":

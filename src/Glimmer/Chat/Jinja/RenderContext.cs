@@ -45,9 +45,6 @@ internal sealed class RenderContext
     /// <summary>Line of the statement or operation under way, for messages.</summary>
     public int Line { get; set; } = 1;
 
-    /// <summary>Depth of for statements.</summary>
-    public int LoopDepth { get; set; }
-
     /// <summary>Added to the origin of everything written; <see cref="TextOrigin.Generated"/> inside a generation block.</summary>
     public TextOrigin Mark { get; set; }
 
@@ -70,11 +67,17 @@ internal sealed class RenderContext
     /// <summary>Counts a new string of this length against the limits, before it is made.</summary>
     public void CountText(long length)
     {
-        _textWork += length;
         if (length > Options.MaxTextLength)
             throw new TemplateFault($"a text of {length} characters; the limit is {Options.MaxTextLength}");
+        CountWork(length);
+    }
+
+    /// <summary>Counts characters that are looked through.</summary>
+    public void CountWork(long length)
+    {
+        _textWork += length;
         if (_textWork > Options.MaxTextWork)
-            throw new TemplateFault($"more than {Options.MaxTextWork} characters copied in one rendering");
+            throw new TemplateFault($"more than {Options.MaxTextWork} characters copied or searched in one rendering");
     }
 
     /// <summary>Writes to the output.</summary>
@@ -101,7 +104,11 @@ internal sealed class RenderContext
     public StringValue ToText(DataValue value)
     {
         if (value is StringValue text)
+        {
+            CountWork(text.Text.Length);
             return text;
+        }
+
         string printed = PythonText.Str(value);
         CountText(printed.Length);
         return new StringValue(printed, value is DataArray or DataObject ? TextOrigin.Data : TextOrigin.Template);

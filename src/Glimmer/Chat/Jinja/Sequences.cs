@@ -50,6 +50,14 @@ internal static class Sequences
     {
         var comparer = Comparer<DataValue>.Create((a, b) => Operators.Compare(a, b, "<") is var order && order == 2 ? 0 : order);
         IEnumerable<(DataValue Item, DataValue Key)> keyed = items.Select(item => (item, key(item)));
-        return [.. (reverse ? keyed.OrderByDescending(pair => pair.Key, comparer) : keyed.OrderBy(pair => pair.Key, comparer)).Select(pair => pair.Item)];
+        try
+        {
+            return [.. (reverse ? keyed.OrderByDescending(pair => pair.Key, comparer) : keyed.OrderBy(pair => pair.Key, comparer)).Select(pair => pair.Item)];
+        }
+        catch (InvalidOperationException error) when (error.InnerException is TemplateFault fault)
+        {
+            // The framework's sort wraps what the comparison threw.
+            throw fault;
+        }
     }
 }

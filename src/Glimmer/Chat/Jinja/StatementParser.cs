@@ -83,7 +83,9 @@ internal sealed class StatementParser
             default:
                 throw new JinjaException(line, name is "include" or "import" or "from" or "extends" or "block" or "do" or "autoescape" or "trans"
                     ? $"the statement '{name}' is not supported in chat templates"
-                    : $"unknown statement '{name}'");
+                    : name.StartsWith("end", StringComparison.Ordinal) || name is "else" or "elif"
+                        ? $"'{name}' does not belong to the innermost block that is open here"
+                        : $"unknown statement '{name}'");
         }
     }
 
@@ -220,7 +222,7 @@ internal sealed class StatementParser
         }
 
         string name = _tokens.TakeName("a name to assign to");
-        if (name is "true" or "false" or "none" or "True" or "False" or "None" or "loop")
+        if (name is "true" or "false" or "none" or "True" or "False" or "None" || (name == "loop" && !allowAttribute))
             throw _tokens.Error($"cannot assign to '{name}'");
         string? attribute = allowAttribute && _tokens.TryTakeOperator(".") ? _tokens.TakeName("the name of an attribute") : null;
         return new Target(name, attribute, null);
@@ -247,7 +249,17 @@ internal sealed class StatementParser
         string name = _tokens.TakeName("the name of the macro");
         (List<string> parameters, List<Expression> defaults) = ParseParameters();
         CloseTag();
-        return new MacroStatement(line, name, new Macro(line, name, parameters, defaults, ParseBodyOutsideLoops("macro", "endmacro")));
+        return new MacroStatement(line, name, ParseMacroBody(line, name, parameters, defaults, "macro", "endmacro"));
+    }
+
+    private Macro ParseMacroBody(int line, string name, List<string> parameters, List<Expression> defaults, string statement, string end)
+    {
+        MacroExtras outer = _expressions.Mentioned;
+        _expressions.Mentioned = MacroExtras.None;
+        Block body = ParseBodyOutsideLoops(statement, end);
+        MacroExtras extras = _expressions.Mentioned;
+        _expressions.Mentioned |= outer;
+        return new Macro(line, name, parameters, defaults, body, extras);
     }
 
     private CallStatement ParseCall(int line)
@@ -258,7 +270,7 @@ internal sealed class StatementParser
             callee = new AttributeAccess(line, callee, _tokens.TakeName("the name of an attribute"));
         ArgumentList arguments = _expressions.ParseArguments();
         CloseTag();
-        return new CallStatement(line, callee, arguments, new Macro(line, "caller", parameters, defaults, ParseBodyOutsideLoops("call", "endcall")));
+        return new CallStatement(line, callee, arguments, ParseMacroBody(line, "caller", parameters, defaults, "call", "endcall"));
     }
 
     private (List<string> Parameters, List<Expression> Defaults) ParseParameters()

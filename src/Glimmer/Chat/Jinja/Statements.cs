@@ -94,7 +94,7 @@ internal sealed class ForStatement(int line, Target target, Expression source, E
         Scope outer = context.Scope;
         if (filter is not null)
             items = Filtered(context, items, outer);
-        var loop = new LoopValue(items, context.LoopDepth++);
+        var loop = new LoopValue(items);
         Flow flow = Flow.Next;
         for (int i = 0; i < items.Count && flow != Flow.Break; i++)
         {
@@ -107,7 +107,6 @@ internal sealed class ForStatement(int line, Target target, Expression source, E
         }
 
         context.Scope = outer;
-        context.LoopDepth--;
         context.Leave();
         return items.Count == 0 && otherwise is not null ? otherwise.ExecuteInner(context, new Scope(outer)) : Flow.Next;
     }
@@ -228,14 +227,26 @@ internal sealed class GenerationStatement(int line, Block body) : Statement(line
     }
 }
 
-/// <summary>A macro: parameters, defaults, and a body that sees the variables around its definition.</summary>
-internal sealed class Macro(int line, string name, List<string> parameters, List<Expression> defaults, Block body)
+/// <summary>What a macro takes beyond its parameters, which is what its body mentions.</summary>
+[Flags]
+internal enum MacroExtras
 {
-    public CallableValue Bind(Scope scope, DataValue? caller = null) => new(name, (context, arguments) => Invoke(context, scope, arguments, caller));
+    None = 0,
+    Varargs = 1,
+    Kwargs = 2,
+    Caller = 4,
+}
 
-    private StringValue Invoke(RenderContext context, Scope definedIn, CallArguments arguments, DataValue? caller)
+/// <summary>A macro: parameters, defaults, and a body that sees the variables around its definition.</summary>
+internal sealed class Macro(int line, string name, List<string> parameters, List<Expression> defaults, Block body, MacroExtras extras)
+{
+    public CallableValue Bind(Scope scope) => new(name, (context, arguments) => Invoke(context, scope, arguments));
+
+    private StringValue Invoke(RenderContext context, Scope definedIn, CallArguments arguments)
     {
         context.Enter();
+        if (arguments.Positional.Count > parameters.Count && !extras.HasFlag(MacroExtras.Varargs))
+            throw new TemplateFault($"macro '{name}' takes at most {parameters.Count} argument(s) but got {arguments.Positional.Count}");
         var scope = new Scope(definedIn);
         var given = new HashSet<string>();
         for (int i = 0; i < parameters.Count && i < arguments.Positional.Count; i++)
@@ -245,12 +256,13 @@ internal sealed class Macro(int line, string name, List<string> parameters, List
         }
 
         var extra = new DataObject();
+        scope.Set("caller", new UndefinedValue($"macro '{name}' was not called with a call block"));
         foreach ((string key, DataValue value) in arguments.Named)
         {
-            if (key == "caller")
-                caller = value;
+            if (key == "caller" && extras.HasFlag(MacroExtras.Caller))
+                scope.Set(key, value);
             else if (!parameters.Contains(key))
-                extra[key] = value;
+                extra[key] = extras.HasFlag(MacroExtras.Kwargs) ? value : throw new TemplateFault($"macro '{name}' has no argument '{key}'");
             else if (!given.Add(key))
                 throw new TemplateFault($"macro '{name}' got more than one value for '{key}'");
             else
@@ -259,7 +271,6 @@ internal sealed class Macro(int line, string name, List<string> parameters, List
 
         scope.Set("varargs", new DataArray(arguments.Positional[Math.Min(parameters.Count, arguments.Positional.Count)..], SequenceKind.Tuple));
         scope.Set("kwargs", extra);
-        scope.Set("caller", caller ?? new UndefinedValue($"macro '{name}' was not called with a call block"));
         Scope outer = context.Scope;
         context.Scope = scope;
         SetDefaults(context, scope, given);

@@ -28,10 +28,13 @@ internal static class StringOperations
             // Python puts the replacement before every character and at the end.
             foreach (StringValue character in Characters(context, text))
             {
-                if (count < 0 || count-- > 0)
+                if (count != 0)
+                {
                     AppendCounted(context, result, with);
+                    count--;
+                }
+
                 result.Append(character);
-                position += character.Text.Length;
             }
 
             if (count != 0)

@@ -208,7 +208,7 @@ internal sealed class TemplateLexer
             if (c is '(' or '[' or '{')
                 brackets.Push(c == '(' ? ')' : c == '[' ? ']' : '}');
             else if (c is ')' or ']' or '}' && (!brackets.TryPop(out char expected) || expected != c))
-                throw new JinjaException(_line, $"unexpected '{c}': no bracket of this kind is open here");
+                throw new JinjaException(_line, $"unexpected '{c}'; expected {(expected == '\0' ? "no closing bracket" : $"'{expected}'")}");
             _position += text.Length;
             _tokens.Add(new Token(TokenKind.Operator, text, _line));
         }

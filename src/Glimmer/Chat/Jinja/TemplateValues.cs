@@ -29,7 +29,7 @@ internal sealed class CallableValue(string name, Func<RenderContext, CallArgumen
 }
 
 /// <summary>The <c>loop</c> variable of a for statement.</summary>
-internal sealed class LoopValue(IReadOnlyList<DataValue> items, int depth) : DataValue
+internal sealed class LoopValue(IReadOnlyList<DataValue> items) : DataValue
 {
     private DataValue? _lastChanged;
 
@@ -46,8 +46,8 @@ internal sealed class LoopValue(IReadOnlyList<DataValue> items, int depth) : Dat
         "first" => From(Index == 0),
         "last" => From(Index == items.Count - 1),
         "length" => From((long)items.Count),
-        "depth" => From((long)depth + 1),
-        "depth0" => From((long)depth),
+        "depth" => From(1L),
+        "depth0" => From(0L),
         "previtem" => Index > 0 ? items[Index - 1] : new UndefinedValue("there is no previous item"),
         "nextitem" => Index + 1 < items.Count ? items[Index + 1] : new UndefinedValue("there is no next item"),
         "cycle" => new CallableValue(name, (_, arguments) => Cycle(arguments)),
