@@ -67,20 +67,22 @@ internal sealed unsafe class RopeTable : IDisposable
         }
 
         float* rows = (float*)_rows.Pointer;
-        int half = Dim / 2;
         for (int position = Positions; position < count; position++)
-        {
-            float* row = rows + (long)position * Dim;
-            for (int i = 0; i < half; i++)
-            {
-                float angle = position * _inverseFrequencies[i];
-                (double sin, double cos) = Math.SinCos((double)angle);
-                row[i] = (float)cos;
-                row[half + i] = (float)sin;
-            }
-        }
-
+            WriteRow(position, rows + (long)position * Dim);
         Positions = count;
+    }
+
+    /// <summary>Computes the row of any position: cosines, then sines.</summary>
+    public void WriteRow(int position, float* row)
+    {
+        int half = Dim / 2;
+        for (int i = 0; i < half; i++)
+        {
+            float angle = position * _inverseFrequencies[i];
+            (double sin, double cos) = Math.SinCos((double)angle);
+            row[i] = (float)cos;
+            row[half + i] = (float)sin;
+        }
     }
 
     /// <inheritdoc/>

@@ -28,7 +28,7 @@ internal static unsafe partial class TopK
     private static uint OrderedKey(float value)
     {
         uint bits = BitConverter.SingleToUInt32Bits(value + 0f); // -0 + +0 = +0
-        return (bits & 0x80000000) != 0 ? ~bits : bits | 0x80000000;
+        return bits ^ ((uint)((int)bits >> 31) | 0x80000000);
     }
 
     // A sorted list of the best so far; an equal later value does not displace an earlier one.

@@ -1,0 +1,131 @@
+using Glimmer.Kernels;
+
+namespace Glimmer.Tests.Kernels;
+
+[Collection(SimdLevels.Collection)]
+public sealed unsafe class SparseIndexerTests
+{
+    [Theory]
+    [InlineData(1, 16, true)]
+    [InlineData(4, 24, true)]
+    [InlineData(32, 128, true)]
+    [InlineData(3, 7, false)]
+    [InlineData(70, 8, true)]
+    public void Every_form_equals_the_scalar_twin(int heads, int dim, bool relu)
+    {
+        var shape = new IndexerShape(heads, dim, TopK: 50, Scale: 0.37f, relu);
+        using var batch = new PagedBatch(shape.Layout, [(0, 70), (1000, 30), (2047, 1), (0, 0), (130, 3)], 1);
+        float[] q = batch.Queries(heads * dim, 2);
+        float[] weights = batch.Queries(heads, 3);
+        int stride = batch.Sequences.Max(s => s.FirstPosition + s.Tokens);
+        var expected = new float[batch.Tokens * stride];
+        expected.AsSpan().Fill(float.NaN);
+        var expectedPositions = new int[batch.Tokens * shape.TopK];
+        expectedPositions.AsSpan().Fill(-1);
+        var expectedCounts = new int[batch.Tokens];
+        fixed (float* qp = q, wp = weights, sp = expected)
+        {
+            foreach (AttentionSequence sequence in batch.Sequences)
+            {
+                for (int i = 0; i < sequence.Tokens; i++)
+                {
+                    int t = sequence.FirstToken + i, keys = sequence.FirstPosition + i + 1;
+                    SparseIndexer.ScoresScalar(shape, qp + t * heads * dim, wp + t * heads, sequence.Pages, keys, sp + t * stride);
+                    expectedCounts[t] = Math.Min(keys, shape.TopK);
+                    TopK.SelectScalar<float>(expected.AsSpan(t * stride, keys), expectedPositions.AsSpan(t * shape.TopK, expectedCounts[t]));
+                }
+            }
+        }
+
+        foreach (SimdLevel level in SimdLevels.All())
+        {
+            for (int threads = 1; threads <= 3; threads++)
+            {
+                using SimdLevels.Scope scope = SimdLevels.Use(level);
+                using var team = new ThreadTeam(threads);
+                var scores = new float[expected.Length];
+                scores.AsSpan().Fill(float.NaN);
+                var positions = new int[expectedPositions.Length];
+                positions.AsSpan().Fill(-1);
+                var counts = new int[batch.Tokens];
+                fixed (float* qp = q, wp = weights, sp = scores)
+                fixed (int* pp = positions, cp = counts)
+                {
+                    SparseIndexer.Scores(team, shape, batch.Sequences, qp, wp, sp, stride);
+                    SparseIndexer.Choose(team, shape, batch.Sequences, qp, wp, pp, cp);
+                }
+
+                Same.Bits(expected, scores, $"scores, {level}, {threads} threads");
+                Assert.Equal(expectedCounts, counts);
+                Assert.Equal(expectedPositions, positions);
+            }
+        }
+    }
+
+    [Fact]
+    public void Heads_below_zero_do_not_count_and_ties_take_the_lower_position()
+    {
+        // One index head whose products are negative: every score is 0, so the choice is the first keys.
+        var shape = new IndexerShape(1, 4, TopK: 3, Scale: 0.5f);
+        using var batch = new PagedBatch(shape.Layout, [(9, 1)], 4);
+        float* page = batch.Sequences[0].Pages[0];
+        float[] ones = [1, 1, 1, 1];
+        float[] q = [-1, -1, -1, -1];
+        float[] weights = [-2];
+        var positions = new int[3];
+        int count;
+        using var team = new ThreadTeam(1);
+        fixed (float* one = ones, qp = q, wp = weights)
+        fixed (int* pp = positions)
+        {
+            for (int slot = 0; slot < 10; slot++)
+                shape.Layout.WriteKey(page, 0, slot, one);
+            SparseIndexer.Choose(team, shape, batch.Sequences, qp, wp, pp, &count);
+        }
+
+        Assert.Equal(3, count);
+        Assert.Equal([0, 1, 2], positions);
+    }
+
+    [Fact]
+    public void A_score_that_is_not_a_number_is_an_error_that_names_the_token()
+    {
+        var shape = new IndexerShape(1, 4, TopK: 3, Scale: 0.5f);
+        using var batch = new PagedBatch(shape.Layout, [(9, 1)], 4);
+        float[] q = [float.NaN, 0, 0, 0];
+        float[] weights = [1];
+        var positions = new int[3];
+        var counts = new int[1];
+        using var team = new ThreadTeam(2);
+        ArithmeticException error = Assert.Throws<ArithmeticException>(() =>
+        {
+            fixed (float* qp = q, wp = weights)
+            fixed (int* pp = positions, cp = counts)
+                SparseIndexer.Choose(team, shape, batch.Sequences, qp, wp, pp, cp);
+        });
+        Assert.Contains("token 0", error.Message);
+    }
+
+    [Fact]
+    public void Steady_state_allocates_nothing()
+    {
+        var shape = new IndexerShape(4, 16, TopK: 40, Scale: 0.25f);
+        using var batch = new PagedBatch(shape.Layout, [(500, 4), (0, 50)], 5);
+        float[] q = batch.Queries(4 * 16, 6), weights = batch.Queries(4, 7);
+        var positions = new int[batch.Tokens * 40];
+        var counts = new int[batch.Tokens];
+        using var team = new ThreadTeam(2);
+        long before = 0;
+        fixed (float* qp = q, wp = weights)
+        fixed (int* pp = positions, cp = counts)
+        {
+            for (int round = 0; round < 4; round++)
+            {
+                before = GC.GetAllocatedBytesForCurrentThread();
+                SparseIndexer.Choose(team, shape, batch.Sequences, qp, wp, pp, cp);
+            }
+        }
+
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+    }
+}
