@@ -14,7 +14,7 @@ public sealed record JinjaOptions
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>Loop iterations of one rendering, filters included.</summary>
-    public long MaxIterations { get; init; } = 1_000_000;
+    public long MaxIterations { get; init; } = 200_000;
 
     /// <summary>Characters of the output and of any string made on the way.</summary>
     public int MaxTextLength { get; init; } = 1 << 24;

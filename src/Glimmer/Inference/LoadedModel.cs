@@ -74,30 +74,31 @@ public sealed class LoadedModel : IDisposable
     }
 
     /// <summary>The tokenizer of a checkpoint: its tokenizer.json, or the metadata of its GGUF file.</summary>
-    public static Tokenizer OpenTokenizer(Checkpoint checkpoint)
-    {
-        if (checkpoint.Gguf is not { } gguf)
-            return Tokenizer.Load(checkpoint.Folder!);
-        return Tokenizer.FromGguf(
-            new GgufTokenizerMetadata
-            {
-                Model = Text(gguf, "model"),
-                Pre = Text(gguf, "pre"),
-                Tokens = gguf.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) ? tokens.AsStrings() : [],
-                TokenTypes = gguf.TryGetValue("tokenizer.ggml.token_type", out GgufValue? types) ? types.AsIntegers() : null,
-                Merges = gguf.TryGetValue("tokenizer.ggml.merges", out GgufValue? merges) ? merges.AsStrings() : null,
-                BosTokenId = Id(gguf, "bos_token_id"),
-                EosTokenId = Id(gguf, "eos_token_id"),
-                EotTokenId = Id(gguf, "eot_token_id"),
-                EomTokenId = Id(gguf, "eom_token_id"),
-                PaddingTokenId = Id(gguf, "padding_token_id"),
-                UnknownTokenId = Id(gguf, "unknown_token_id"),
-                AddBosToken = Flag(gguf, "add_bos_token"),
-                AddEosToken = Flag(gguf, "add_eos_token"),
-                ChatTemplate = gguf.TryGetValue("tokenizer.chat_template", out GgufValue? template) ? template.AsString() : null,
-            },
-            gguf.Path);
-    }
+    /// <exception cref="ModelFormatException">The tokenizer is missing or damaged.</exception>
+    /// <exception cref="UnsupportedModelException">The tokenizer is of a kind that is not supported.</exception>
+    public static Tokenizer OpenTokenizer(Checkpoint checkpoint) =>
+        checkpoint.Gguf is { } gguf ? OpenTokenizer(gguf) : Tokenizer.Load(checkpoint.Folder!);
+
+    /// <summary>The tokenizer that a GGUF file describes.</summary>
+    internal static Tokenizer OpenTokenizer(GgufFile gguf) => Tokenizer.FromGguf(
+        new GgufTokenizerMetadata
+        {
+            Model = Text(gguf, "model"),
+            Pre = Text(gguf, "pre"),
+            Tokens = gguf.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) ? tokens.AsStrings() : [],
+            TokenTypes = gguf.TryGetValue("tokenizer.ggml.token_type", out GgufValue? types) ? types.AsIntegers() : null,
+            Merges = gguf.TryGetValue("tokenizer.ggml.merges", out GgufValue? merges) ? merges.AsStrings() : null,
+            BosTokenId = Id(gguf, "bos_token_id"),
+            EosTokenId = Id(gguf, "eos_token_id"),
+            EotTokenId = Id(gguf, "eot_token_id"),
+            EomTokenId = Id(gguf, "eom_token_id"),
+            PaddingTokenId = Id(gguf, "padding_token_id"),
+            UnknownTokenId = Id(gguf, "unknown_token_id"),
+            AddBosToken = Flag(gguf, "add_bos_token"),
+            AddEosToken = Flag(gguf, "add_eos_token"),
+            ChatTemplate = gguf.TryGetValue("tokenizer.chat_template", out GgufValue? template) ? template.AsString() : null,
+        },
+        gguf.Path);
 
     /// <summary>The prompt of a conversation as ids. Control tokens are recognised only where the template wrote them, never in message text.</summary>
     /// <param name="messages">The conversation.</param>

@@ -56,12 +56,12 @@ internal sealed class RenderContext
 
     public void Leave() => _depth--;
 
-    /// <summary>Counts loop iterations against the limit.</summary>
+    /// <summary>Counts loop iterations and macro calls against the limit.</summary>
     public void CountIterations(long count)
     {
         _iterations += count;
         if (_iterations > Options.MaxIterations)
-            throw new TemplateFault($"more than {Options.MaxIterations} loop iterations in one rendering");
+            throw new TemplateFault($"more than {Options.MaxIterations} loop iterations and macro calls in one rendering");
     }
 
     /// <summary>Counts a new string of this length against the limits, before it is made.</summary>

@@ -245,6 +245,7 @@ internal sealed class Macro(int line, string name, List<string> parameters, List
     private StringValue Invoke(RenderContext context, Scope definedIn, CallArguments arguments)
     {
         context.Enter();
+        context.CountIterations(1); // calls can fan out without a loop
         if (arguments.Positional.Count > parameters.Count && !extras.HasFlag(MacroExtras.Varargs))
             throw new TemplateFault($"macro '{name}' takes at most {parameters.Count} argument(s) but got {arguments.Positional.Count}");
         var scope = new Scope(definedIn);
