@@ -58,17 +58,19 @@ internal static class Mxfp4
 
     private static float Scale(byte e) => BitConverter.UInt32BitsToSingle(e < 2 ? 0x00200000u << e : (uint)(e - 1) << 23);
 
+    // Positive and negative codes mirror each other, and the first of equal differences wins, so a zero is always code 0.
     private static int Nearest(float x, float scale)
     {
+        float magnitude = MathF.Abs(x);
         int best = 0;
-        float smallest = float.PositiveInfinity;
-        for (int code = 0; code < 16; code++)
+        float smallest = magnitude;
+        for (int code = 1; code < 8; code++)
         {
-            float difference = MathF.Abs(scale * Table[code] - x);
+            float difference = MathF.Abs(scale * Table[code] - magnitude);
             if (difference < smallest)
                 (best, smallest) = (code, difference);
         }
 
-        return best;
+        return best == 0 || x > 0 ? best : best + 8;
     }
 }
