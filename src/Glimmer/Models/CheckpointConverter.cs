@@ -25,6 +25,10 @@ public static class CheckpointConverter
     private static readonly string[] s_companions =
         ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja", "LICENSE", "NOTICE"];
 
+    // The other general.* keys (licence, origin, languages) are copied from a GGUF source.
+    private static readonly string[] s_ownKeys =
+        ["general.architecture", "general.type", "general.name", "general.file_type", "general.quantization_version", "general.alignment"];
+
     /// <summary>Converts a checkpoint.</summary>
     /// <param name="input">Anything <see cref="Checkpoint.Open"/> takes.</param>
     /// <param name="output">A path ending in <c>.gguf</c> for GGUF, else a folder that does not exist yet (or is empty) for the Hugging Face layout.</param>
@@ -57,6 +61,8 @@ public static class CheckpointConverter
             new("general.type", GgufValue.Of("model")),
             new("general.name", GgufValue.Of(NameOf(source))),
         };
+        if (source.Gguf is not null)
+            metadata.AddRange(source.Gguf.Metadata.Where(k => k.Key.StartsWith("general.", StringComparison.Ordinal) && !s_ownKeys.Contains(k.Key)));
         if (StorageTypes.GgufFileType(type) is uint fileType)
             metadata.Add(new("general.file_type", GgufValue.Of(fileType)));
         metadata.AddRange(architecture.WriteMetadata(config.RootElement, sizes));
