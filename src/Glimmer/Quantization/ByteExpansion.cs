@@ -35,7 +35,8 @@ internal static class ByteExpansion
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<sbyte> FifthBits(uint bits)
     {
-        Vector128<byte> spread = Vector128.Shuffle(Vector128.CreateScalar(bits).AsByte(), Vector128.Create((byte)0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+        Vector128<byte> halves = Vector128.Create((byte)0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+        Vector128<byte> spread = Vector128.Shuffle(Vector128.CreateScalar(bits).AsByte(), halves);
         Vector128<byte> mask = Vector128.Create(0x8040201008040201ul).AsByte();
         return (Vector128.Equals(spread & mask, mask) & Vector128.Create((byte)16)).AsSByte();
     }

@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics;
 
 namespace Glimmer.Quantization;
 
-/// <summary>MXFP4: 32 elements in 17 bytes. exponent e @0, qs[16] @1; <c>y = 2^(e-128) * table[q]</c> with twice the values of E2M1; low nibbles are elements 0..15.</summary>
+/// <summary>
+/// MXFP4: 32 elements in 17 bytes. exponent e @0, qs[16] @1; <c>y = 2^(e-128) * table[q]</c> with twice the values of E2M1; low nibbles are elements 0..15.
+/// </summary>
 /// <remarks>OCP Microscaling formats 1.0; ggml block_mxfp4. Scales below 2^-126 are subnormal; e = 253 and 254 overflow for the largest codes.</remarks>
 internal static class Mxfp4
 {

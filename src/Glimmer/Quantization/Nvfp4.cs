@@ -7,7 +7,10 @@ namespace Glimmer.Quantization;
 /// NVFP4 as GGUF stores it: 64 elements in 36 bytes. scales[4] @0 (unsigned E4M3), qs[32] @4; <c>y = scale * table[q]</c> with the doubled E2M1 values of
 /// <see cref="Mxfp4.Table"/>, so the scale is half the E4M3 value.
 /// </summary>
-/// <remarks>Sub-block s of 16 elements: byte 8s+i holds element 16s+i in the low and 16s+8+i in the high nibble. Scale codes 0x00 and 0x7F mean 0; bit 7 is ignored otherwise.</remarks>
+/// <remarks>
+/// Sub-block s of 16 elements: byte 8s+i holds element 16s+i in the low and 16s+8+i in the high nibble. Scale codes 0x00 and 0x7F mean 0; bit 7 is ignored
+/// otherwise.
+/// </remarks>
 internal static class Nvfp4
 {
     /// <summary>Elements of a block.</summary>

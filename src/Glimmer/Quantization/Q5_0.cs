@@ -26,7 +26,8 @@ internal static class Q5_0
             uint high = BinaryPrimitives.ReadUInt32LittleEndian(block[2..]);
             Vector128<byte> codes = Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(block), 6);
             (Vector256<float> y0, Vector256<float> y8) = ByteExpansion.ToSingle((ByteExpansion.LowNibbles(codes) | ByteExpansion.FifthBits(high)) - sixteen);
-            (Vector256<float> y16, Vector256<float> y24) = ByteExpansion.ToSingle((ByteExpansion.HighNibbles(codes) | ByteExpansion.FifthBits(high >> 16)) - sixteen);
+            (Vector256<float> y16, Vector256<float> y24) = ByteExpansion.ToSingle(
+                (ByteExpansion.HighNibbles(codes) | ByteExpansion.FifthBits(high >> 16)) - sixteen);
             (d * y0).StoreUnsafe(ref y);
             (d * y8).StoreUnsafe(ref y, 8);
             (d * y16).StoreUnsafe(ref y, 16);

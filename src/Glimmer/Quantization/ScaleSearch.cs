@@ -6,9 +6,9 @@ namespace Glimmer.Quantization;
 
 /// <summary>Finds the scale (and minimum) of a sub-block of 16 or 32 values by weighted least squares over rounded candidates.</summary>
 /// <remarks>
-/// For each of about twenty starting scales the values are rounded to codes, the best scale for those codes follows in closed form, and the candidate with the
-/// smallest weighted error wins. The idea is ggml's make_qkx2_quants and make_qx_quants. Sums run in eight fp32 lanes that are added in a fixed tree, without fused operations, so every
-/// processor finds the same codes.
+/// For each of about twenty starting scales the values are rounded to codes, the best scale for those codes follows in closed form, and the candidate with
+/// the smallest weighted error wins. The idea is ggml's make_qkx2_quants and make_qx_quants. Sums run in eight fp32 lanes that are added in a fixed tree,
+/// without fused operations, so every processor finds the same codes.
 /// </remarks>
 internal static class ScaleSearch
 {
@@ -96,8 +96,8 @@ internal static class ScaleSearch
     }
 
     /// <summary>
-    /// The integer scale around <paramref name="start"/> that gives the smallest weighted error when codes -half..half-1 stand for <c>unit * scale * q</c>: rounding the scale alone is
-    /// not the best choice, because the codes move too.
+    /// The integer scale around <paramref name="start"/> that gives the smallest weighted error when codes -half..half-1 stand for <c>unit * scale * q</c>:
+    /// rounding the scale alone is not the best choice, because the codes move too.
     /// </summary>
     public static int RefineScale(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int half, float unit, int start, int scaleHalf)
     {

@@ -45,8 +45,10 @@ public class GgufContainerTests
         using var temporary = new TemporaryFolder();
         KeyValuePair<string, GgufValue>[] metadata =
         [
-            new("a.text", GgufValue.Of("GLM 智谱 \0 end")), new("a.u32", GgufValue.Of(uint.MaxValue)), new("a.f32", GgufValue.Of(1e-5f)), new("a.bool", GgufValue.Of(true)),
-            new("a.strings", GgufValue.Of(["", "x", "中文"])), new("a.ints", GgufValue.Of([-1, 0, int.MaxValue])), new("a.bools", GgufValue.Of([true, false])), new("a.none", GgufValue.Of(Array.Empty<int>())),
+            new("a.text", GgufValue.Of("GLM 智谱 \0 end")), new("a.u32", GgufValue.Of(uint.MaxValue)), new("a.f32", GgufValue.Of(1e-5f)),
+            new("a.bool", GgufValue.Of(true)),
+            new("a.strings", GgufValue.Of(["", "x", "中文"])), new("a.ints", GgufValue.Of([-1, 0, int.MaxValue])), new("a.bools", GgufValue.Of([true, false])),
+            new("a.none", GgufValue.Of(Array.Empty<int>())),
         ];
         DType[] types = [.. Enum.GetValues<DType>().Where(t => GgufTensorType.IdOf(t) is not null)];
         TensorInfo[] tensors = [.. types.Select(t => new TensorInfo($"t.{t}", t, [3, 256]))];
@@ -142,7 +144,8 @@ public class GgufContainerTests
             Assert.Equal(token.Name, tokens[token.Value.GetInt32()]);
     }
 
-    private static IEnumerable<JsonElement> Flat(JsonElement value) => value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().SelectMany(Flat) : [value];
+    private static IEnumerable<JsonElement> Flat(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().SelectMany(Flat) : [value];
 
     // Numbers by value: fp32 values are recorded as the fp64 number they equal.
     private static string Text(JsonElement value) => value.ValueKind switch
@@ -155,7 +158,8 @@ public class GgufContainerTests
     private static string Text(object value) => value switch
     {
         string or bool => value.ToString()!,
-        ulong or long when Convert.ToDecimal(value, CultureInfo.InvariantCulture) is > (1L << 53) or < -(1L << 53) => Convert.ToString(value, CultureInfo.InvariantCulture)!,
+        ulong or long when Convert.ToDecimal(value, CultureInfo.InvariantCulture) is > (1L << 53) or < -(1L << 53) =>
+            Convert.ToString(value, CultureInfo.InvariantCulture)!,
         _ => Convert.ToDouble(value, CultureInfo.InvariantCulture).ToString("R", CultureInfo.InvariantCulture),
     };
 }

@@ -13,14 +13,15 @@ internal static class HostileCases
 
     /// <summary>Theory rows: ids of the cases of these kinds.</summary>
     public static TheoryData<string> OfKinds(params string[] kinds) =>
-        Fixtures.Rows(Folder is null ? null : s_cases.Value.Values.Where(c => kinds.Contains(c.GetProperty("kind").GetString())).Select(c => c.GetProperty("id").GetString()!));
+        Fixtures.Rows(Folder is null ? null : s_cases.Value.Values.Where(c => kinds.Contains(c.GetProperty("kind").GetString()))
+            .Select(c => c.GetProperty("id").GetString()!));
 
     /// <summary>The recorded line of a case.</summary>
     public static JsonElement Get(string id) => s_cases.Value[id];
 
     /// <summary>
-    /// Writes the files of a case into an empty folder, opens <c>file</c> there and checks what is expected: <c>refuse</c> = a model exception with a message, <c>accept</c> = none,
-    /// <c>either</c> = one or the other. In each case within a second and without allocating what the file claims.
+    /// Writes the files of a case into an empty folder, opens <c>file</c> there and checks what is expected: <c>refuse</c> = a model exception with a
+    /// message, <c>accept</c> = none, <c>either</c> = one or the other. In each case within a second and without allocating what the file claims.
     /// </summary>
     public static string Check(string id, Action<string> open)
     {
@@ -112,5 +113,8 @@ internal static class HostileCases
     }
 
     private static Dictionary<string, JsonElement> Load() =>
-        File.ReadLines(Path.Combine(Folder!, "cases.jsonl")).Where(l => l.Length > 0).Select(l => JsonDocument.Parse(l).RootElement).ToDictionary(c => c.GetProperty("id").GetString()!);
+        File.ReadLines(Path.Combine(Folder!, "cases.jsonl"))
+            .Where(l => l.Length > 0)
+            .Select(l => JsonDocument.Parse(l).RootElement)
+            .ToDictionary(c => c.GetProperty("id").GetString()!);
 }

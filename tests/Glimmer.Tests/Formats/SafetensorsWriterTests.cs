@@ -13,10 +13,12 @@ public class SafetensorsWriterTests
     {
         using var temporary = new TemporaryFolder();
         DType[] types = [.. Enum.GetValues<DType>().Where(t => !t.IsBlockType())];
-        TensorInfo[] tensors = [.. types.Select(t => new TensorInfo($"t.{t}", t, [3, 5])), new("scalar", DType.F32, []), new("empty", DType.F32, [0, 4]), new("name \"with\" \\ ü", DType.U8, [2])];
+        TensorInfo[] tensors = [.. types.Select(t => new TensorInfo($"t.{t}", t, [3, 5])), new("scalar", DType.F32, []), new("empty", DType.F32, [0, 4]),
+            new("name \"with\" \\ ü", DType.U8, [2])];
         var data = new Dictionary<string, byte[]>();
         var random = new Random(7);
-        using (SafetensorsWriter writer = SafetensorsWriter.Create(temporary.ToString(), tensors, maxShardBytes, new Dictionary<string, string> { ["format"] = "pt" }))
+        var metadata = new Dictionary<string, string> { ["format"] = "pt" };
+        using (SafetensorsWriter writer = SafetensorsWriter.Create(temporary.ToString(), tensors, maxShardBytes, metadata))
         {
             foreach (TensorInfo info in tensors)
             {
@@ -48,7 +50,8 @@ public class SafetensorsWriterTests
     {
         using var temporary = new TemporaryFolder();
         Assert.Throws<ArgumentException>(() => SafetensorsWriter.Create(temporary.ToString(), [new TensorInfo("a", DType.Q8_0, [32])]));
-        Assert.Throws<ArgumentException>(() => SafetensorsWriter.Create(temporary.ToString(), [new TensorInfo("a", DType.F32, [1]), new TensorInfo("a", DType.F32, [1])]));
+        Assert.Throws<ArgumentException>(() =>
+            SafetensorsWriter.Create(temporary.ToString(), [new TensorInfo("a", DType.F32, [1]), new TensorInfo("a", DType.F32, [1])]));
         Assert.Throws<ArgumentException>(() => new TensorInfo("a", DType.Q8_0, [4, 16]));
     }
 

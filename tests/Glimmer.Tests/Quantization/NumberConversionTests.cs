@@ -55,7 +55,8 @@ public class NumberConversionTests
         double rounded = BitConverter.UInt32BitsToSingle((uint)BFloat16.Round(value) << 16);
         uint below = BitConverter.SingleToUInt32Bits(value) & 0xFFFF0000;
         double low = BitConverter.UInt32BitsToSingle(below);
-        double high = double.IsFinite(BitConverter.UInt32BitsToSingle(below + 0x10000)) ? BitConverter.UInt32BitsToSingle(below + 0x10000) : low + (low - BitConverter.UInt32BitsToSingle(below - 0x10000));
+        double high = double.IsFinite(BitConverter.UInt32BitsToSingle(below + 0x10000)) ? BitConverter.UInt32BitsToSingle(below + 0x10000)
+            : low + (low - BitConverter.UInt32BitsToSingle(below - 0x10000));
         double distance = Math.Abs((double.IsFinite(rounded) ? rounded : high) - value);
         Assert.True(distance <= Math.Abs(value - low) && distance <= Math.Abs(high - value), $"{value:R} became {rounded:R}");
     });
@@ -113,5 +114,6 @@ public class NumberConversionTests
     }
 
     private static void AssertSame(float expected, float actual, string what) => Assert.True(
-        BitConverter.SingleToInt32Bits(expected) == BitConverter.SingleToInt32Bits(actual) || (float.IsNaN(expected) && float.IsNaN(actual)), $"{what}: {actual:R}, expected {expected:R}");
+        BitConverter.SingleToInt32Bits(expected) == BitConverter.SingleToInt32Bits(actual)
+            || (float.IsNaN(expected) && float.IsNaN(actual)), $"{what}: {actual:R}, expected {expected:R}");
 }

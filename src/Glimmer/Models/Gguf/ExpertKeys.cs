@@ -17,7 +17,8 @@ internal static class ExpertKeys
         int groups = metadata.IntegerOr("expert_group_count", 1);
         int usedGroups = metadata.IntegerOr("expert_group_used_count", 1);
         if (used > experts || experts % groups != 0 || usedGroups > groups)
-            throw new ModelFormatException($"'{metadata.File.Path}' chooses {used} of {experts} experts in {usedGroups} of {groups} groups, which is impossible.");
+            throw new ModelFormatException(
+                $"'{metadata.File.Path}' chooses {used} of {experts} experts in {usedGroups} of {groups} groups, which is impossible.");
         metadata.Require("expert_gating_func", Sigmoid, "sigmoid router");
         config["n_routed_experts"] = experts;
         config["num_experts_per_tok"] = used;

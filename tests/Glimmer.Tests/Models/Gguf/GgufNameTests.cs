@@ -52,7 +52,8 @@ public class GgufNameTests
     [InlineData(DType.Q4_K, 40, DType.F16)]
     [InlineData(DType.Q8_0, 48, DType.F16)]
     [InlineData(DType.BF16, 7, DType.BF16)]
-    public void Rows_that_do_not_fit_get_a_smaller_block_type(DType wanted, long rowLength, DType expected) => Assert.Equal(expected, StorageTypes.ForRows(wanted, rowLength));
+    public void Rows_that_do_not_fit_get_a_smaller_block_type(DType wanted, long rowLength, DType expected) =>
+        Assert.Equal(expected, StorageTypes.ForRows(wanted, rowLength));
 
     [Fact]
     public void Types_are_named_as_in_gguf()
