@@ -42,25 +42,33 @@ internal static class HostileCases
     private static string Check(string expect, string what, long fileBytes, Action open)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
-        var clock = Stopwatch.StartNew();
-        string? refusal = null;
-        try
-        {
-            open();
-        }
-        catch (Exception e) when (e is ModelFormatException or UnsupportedModelException)
-        {
-            refusal = e.Message;
-        }
-
+        (string? refusal, long elapsedMs) = Time(open);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.True(clock.ElapsedMilliseconds < 1000, $"{what}: took {clock.ElapsedMilliseconds} ms");
+
+        // The first call compiles the code it runs, which on a busy machine may take a second by itself.
+        if (elapsedMs >= 1000)
+            (_, elapsedMs) = Time(open);
+        Assert.True(elapsedMs < 1000, $"{what}: took {elapsedMs} ms");
         Assert.True(allocated < (16 << 20) + 64 * fileBytes, $"{what}: allocated {allocated} bytes for a file of {fileBytes}");
         if (expect == "refuse")
             Assert.True(refusal is { Length: > 20 }, $"{what}: {(refusal is null ? "accepted" : $"refused with no more than '{refusal}'")}");
         if (expect == "accept")
             Assert.True(refusal is null, $"{what}: refused: {refusal}");
         return refusal ?? "accepted";
+    }
+
+    private static (string? Refusal, long ElapsedMs) Time(Action open)
+    {
+        var clock = Stopwatch.StartNew();
+        try
+        {
+            open();
+            return (null, clock.ElapsedMilliseconds);
+        }
+        catch (Exception e) when (e is ModelFormatException or UnsupportedModelException)
+        {
+            return (e.Message, clock.ElapsedMilliseconds);
+        }
     }
 
     private static long WriteFiles(JsonElement content, string folder)
