@@ -5,7 +5,10 @@ using Glimmer.Tensors;
 namespace Glimmer.Formats;
 
 /// <summary>A GGUF file, version 2 or 3, in one part or several (<c>NAME-00001-of-00003.gguf</c>), mapped into memory.</summary>
-/// <remarks>Names and shapes are those of the file; shapes are given slowest dimension first, the reverse of GGUF's <c>ne</c>. Split files keep the metadata in the first part.</remarks>
+/// <remarks>
+/// Names and shapes are those of the file; shapes are given slowest dimension first, the reverse of GGUF's <c>ne</c>. Split files keep the metadata in the
+/// first part.
+/// </remarks>
 public sealed class GgufFile : IDisposable
 {
     private readonly List<GgufPart> _parts;
@@ -95,7 +98,8 @@ public sealed class GgufFile : IDisposable
         long number = SplitKey(opened, "split.no") ?? throw new ModelFormatException($"'{opened.Path}' has split.count {count} but no split.no.");
         string suffix = string.Create(CultureInfo.InvariantCulture, $"-{number + 1:00000}-of-{count:00000}.gguf");
         if (number >= count || !opened.Path.EndsWith(suffix, StringComparison.Ordinal))
-            throw new ModelFormatException($"'{opened.Path}' is part {number + 1} of {count}, so its name must end in '{suffix}' for the other parts to be found.");
+            throw new ModelFormatException(
+                $"'{opened.Path}' is part {number + 1} of {count}, so its name must end in '{suffix}' for the other parts to be found.");
         string prefix = opened.Path[..^suffix.Length];
         parts.Clear();
         for (long i = 0; i < count; i++)
@@ -104,7 +108,8 @@ public sealed class GgufFile : IDisposable
             GgufPart part = i == number ? opened : GgufPart.Open(path);
             parts.Add(part);
             if (SplitKey(part, "split.no") != i || SplitKey(part, "split.count") != count)
-                throw new ModelFormatException($"'{path}' says it is part {SplitKey(part, "split.no") + 1} of {SplitKey(part, "split.count")}; part {i + 1} of {count} is expected.");
+                throw new ModelFormatException(
+                    $"'{path}' says it is part {SplitKey(part, "split.no") + 1} of {SplitKey(part, "split.count")}; part {i + 1} of {count} is expected.");
         }
 
         long found = parts.Sum(p => (long)p.Tensors.Count);

@@ -6,8 +6,9 @@ namespace Glimmer.Formats;
 
 /// <summary>One GGUF file: metadata and tensor directory, checked completely before anything is believed.</summary>
 /// <remarks>
-/// Format: ggml-org/ggml docs/gguf.md, versions 2 and 3, little endian. The cursor never passes the end of the file and counts are compared with the bytes that are left, so a header
-/// that claims a terabyte allocates nothing. As in ggml the data of the tensors follows in directory order without gaps, each padded to the alignment.
+/// Format: ggml-org/ggml docs/gguf.md, versions 2 and 3, little endian. The cursor never passes the end of the file and counts are compared with the bytes
+/// that are left, so a header that claims a terabyte allocates nothing. As in ggml the data of the tensors follows in directory order without gaps, each
+/// padded to the alignment.
 /// </remarks>
 internal sealed class GgufPart : IDisposable
 {
@@ -157,14 +158,16 @@ internal sealed class GgufPart : IDisposable
             if (claimed[i] != (ulong)expected)
                 throw Wrong($"places '{info.Name}' at offset {claimed[i]}; {expected} is expected, right after the tensor before it");
             if (expected > _file.Length - dataStart - info.SizeBytes)
-                throw Wrong($"ends inside the tensor '{info.Name}': {info.SizeBytes} bytes at {dataStart + expected} are expected, the file has {_file.Length}. The download may be incomplete");
+                throw Wrong($"ends inside the tensor '{info.Name}': {info.SizeBytes} bytes at {dataStart + expected} are expected, the file has "
+                    + $"{_file.Length}. The download may be incomplete");
             _offsets[info.Name] = dataStart + expected;
             expected = RoundUp(expected + info.SizeBytes, alignment);
         }
 
         // Writers pad the last tensor too, so a file without its padding has lost its end.
         if (Tensors.Count > 0 && dataStart + expected > _file.Length)
-            throw Wrong($"ends at byte {_file.Length}, inside the padding of its last tensor; {dataStart + expected} bytes are expected. The download may be incomplete");
+            throw Wrong($"ends at byte {_file.Length}, inside the padding of its last tensor; {dataStart + expected} bytes are expected. The download may "
+                + "be incomplete");
     }
 
     private TensorInfo ReadTensor()

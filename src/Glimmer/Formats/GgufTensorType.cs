@@ -9,7 +9,8 @@ internal static class GgufTensorType
     [
         (DType.F32, 0), (DType.F16, 1), (DType.Q4_0, 2), (DType.Q4_1, 3), (DType.Q5_0, 6), (DType.Q5_1, 7), (DType.Q8_0, 8),
         (DType.Q2_K, 10), (DType.Q3_K, 11), (DType.Q4_K, 12), (DType.Q5_K, 13), (DType.Q6_K, 14),
-        (DType.IQ2_XXS, 16), (DType.IQ2_XS, 17), (DType.IQ3_XXS, 18), (DType.IQ1_S, 19), (DType.IQ4_NL, 20), (DType.IQ3_S, 21), (DType.IQ2_S, 22), (DType.IQ4_XS, 23),
+        (DType.IQ2_XXS, 16), (DType.IQ2_XS, 17), (DType.IQ3_XXS, 18), (DType.IQ1_S, 19), (DType.IQ4_NL, 20), (DType.IQ3_S, 21), (DType.IQ2_S, 22),
+        (DType.IQ4_XS, 23),
         (DType.I8, 24), (DType.I16, 25), (DType.I32, 26), (DType.I64, 27), (DType.F64, 28), (DType.IQ1_M, 29), (DType.BF16, 30),
         (DType.TQ1_0, 34), (DType.TQ2_0, 35), (DType.Mxfp4, 39), (DType.Nvfp4, 40),
     ];

@@ -51,7 +51,8 @@ public sealed class GgufWriter : IDisposable
         FinishTensor();
         _current++;
         if (_current >= _tensors.Count || _tensors[_current].Name != name)
-            throw new InvalidOperationException($"'{name}' is not the next tensor; {(_current < _tensors.Count ? $"'{_tensors[_current].Name}' is" : "all are written")}.");
+            throw new InvalidOperationException(
+                $"'{name}' is not the next tensor; {(_current < _tensors.Count ? $"'{_tensors[_current].Name}' is" : "all are written")}.");
         _left = _tensors[_current].SizeBytes;
     }
 

@@ -5,8 +5,8 @@ namespace Glimmer.Formats;
 
 /// <summary>One <c>.safetensors</c> file, mapped into memory: u64 header length, a JSON header, then the data of the tensors without gaps.</summary>
 /// <remarks>
-/// Source: huggingface/safetensors, README "Format". Everything the header claims is checked before it is used: names and fields unique, ranges inside the file, as long as shape and
-/// type say, neither overlapping nor leaving holes. Opening allocates in proportion to the header that is really there.
+/// Source: huggingface/safetensors, README "Format". Everything the header claims is checked before it is used: names and fields unique, ranges inside the
+/// file, as long as shape and type say, neither overlapping nor leaving holes. Opening allocates in proportion to the header that is really there.
 /// </remarks>
 public sealed class SafetensorsFile : IDisposable
 {
@@ -41,10 +41,12 @@ public sealed class SafetensorsFile : IDisposable
         try
         {
             if (file.Length < 8)
-                throw new ModelFormatException($"'{path}' has {file.Length} bytes; a safetensors file starts with an 8-byte header length. The download may be incomplete.");
+                throw new ModelFormatException(
+                    $"'{path}' has {file.Length} bytes; a safetensors file starts with an 8-byte header length. The download may be incomplete.");
             ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(file.Span(0, 8));
             if (headerLength > (ulong)file.Length - 8)
-                throw new ModelFormatException($"'{path}': the header claims {headerLength} bytes but the file has {file.Length}. It is truncated or no safetensors file.");
+                throw new ModelFormatException(
+                    $"'{path}': the header claims {headerLength} bytes but the file has {file.Length}. It is truncated or no safetensors file.");
             if (headerLength is 0 or > SafetensorsHeader.MaxBytes)
                 throw new ModelFormatException($"'{path}': the header length is {headerLength}; it must be between 2 and {SafetensorsHeader.MaxBytes}.");
             long dataStart = 8 + (long)headerLength;

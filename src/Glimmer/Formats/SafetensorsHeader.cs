@@ -186,9 +186,11 @@ internal sealed class SafetensorsHeader
         foreach (SafetensorsEntry entry in Entries)
         {
             if (entry.End > dataBytes)
-                throw Wrong($"places '{entry.Info.Name}' at bytes {entry.Begin}..{entry.End}, but only {dataBytes} bytes of data follow. The download may be incomplete");
+                throw Wrong($"places '{entry.Info.Name}' at bytes {entry.Begin}..{entry.End}, but only {dataBytes} bytes of data follow. The download may "
+                    + "be incomplete");
             if (entry.Begin != expected)
-                throw Wrong($"{(entry.Begin < expected ? "lets tensors overlap" : "leaves a hole")}: '{entry.Info.Name}' starts at {entry.Begin}, the data before it ends at {expected}");
+                throw Wrong($"{(entry.Begin < expected ? "lets tensors overlap" : "leaves a hole")}: '{entry.Info.Name}' starts at {entry.Begin}, the data "
+                    + $"before it ends at {expected}");
             expected = entry.End;
         }
 

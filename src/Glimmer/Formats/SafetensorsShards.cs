@@ -33,7 +33,8 @@ internal static class SafetensorsShards
         string[] files = Directory.GetFiles(folder, "*.safetensors");
         return files.Length == 1
             ? files[0]
-            : throw new ModelFormatException($"'{folder}' holds neither {SingleName} nor {IndexName}, and {files.Length} other .safetensors files. The download may be incomplete.");
+            : throw new ModelFormatException(
+                $"'{folder}' holds neither {SingleName} nor {IndexName}, and {files.Length} other .safetensors files. The download may be incomplete.");
     }
 
     private static List<SafetensorsFile> OpenIndex(string path)
@@ -68,7 +69,8 @@ internal static class SafetensorsShards
         {
             using FileStream stream = File.OpenRead(path);
             using JsonDocument json = JsonDocument.Parse(stream, new JsonDocumentOptions { AllowDuplicateProperties = false });
-            if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("weight_map", out JsonElement entries) || entries.ValueKind != JsonValueKind.Object)
+            if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("weight_map", out JsonElement entries)
+                || entries.ValueKind != JsonValueKind.Object)
                 throw new ModelFormatException($"'{path}' has no object 'weight_map' that says which file holds which tensor.");
             var map = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (JsonProperty entry in entries.EnumerateObject())
@@ -90,6 +92,7 @@ internal static class SafetensorsShards
     {
         string? name = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString() : null;
         bool plain = name is not null && name.AsSpan().IndexOfAny("/\\:\0") < 0 && name.EndsWith(".safetensors", StringComparison.Ordinal);
-        return plain ? name! : throw new ModelFormatException($"'{path}' places '{entry.Name}' in {entry.Value.GetRawText()}; the name of a .safetensors file in the same folder is expected.");
+        return plain ? name! : throw new ModelFormatException(
+            $"'{path}' places '{entry.Name}' in {entry.Value.GetRawText()}; the name of a .safetensors file in the same folder is expected.");
     }
 }

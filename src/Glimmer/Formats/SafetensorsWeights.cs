@@ -4,8 +4,8 @@ using Glimmer.Tensors;
 namespace Glimmer.Formats;
 
 /// <summary>
-/// The weights of a safetensors checkpoint. How a tensor is stored is decided by the tensors beside it, never by lists in the configuration: <c>weight_scale_inv</c> (FP8 blocks),
-/// <c>weight_scale</c> (FP8 rows), <c>weight_packed</c> (INT4); a weight and its scale may lie in different shards.
+/// The weights of a safetensors checkpoint. How a tensor is stored is decided by the tensors beside it, never by lists in the configuration:
+/// <c>weight_scale_inv</c> (FP8 blocks), <c>weight_scale</c> (FP8 rows), <c>weight_packed</c> (INT4); a weight and its scale may lie in different shards.
 /// </summary>
 internal sealed class SafetensorsWeights
 {
@@ -14,8 +14,10 @@ internal sealed class SafetensorsWeights
 
     // Tensors that belong to quantisations Glimmer does not read: ignoring one of them would give wrong values.
     private static readonly string[] s_foreign =
-        [".qweight", ".qzeros", ".scales", ".g_idx", ".weight_g_idx", ".weight_scale_2", ".weight_global_scale", ".weight_scale", ".weight_scale_inv", ".weight_zero_point", ".weight_shape",
-        "_proj_scale", "_proj_scale_inv", "_proj_scales", "_proj_blocks"];
+    [
+        ".qweight", ".qzeros", ".scales", ".g_idx", ".weight_g_idx", ".weight_scale_2", ".weight_global_scale", ".weight_scale", ".weight_scale_inv",
+        ".weight_zero_point", ".weight_shape", "_proj_scale", "_proj_scale_inv", "_proj_scales", "_proj_blocks",
+    ];
 
     private readonly string _path;
     private readonly Dictionary<string, StoredWeight> _stored = new(StringComparer.Ordinal);
@@ -86,7 +88,8 @@ internal sealed class SafetensorsWeights
             if (_used.Contains(name) || name.EndsWith(".input_scale", StringComparison.Ordinal))
                 continue;
             if (Array.Exists(s_foreign, suffix => name.EndsWith(suffix, StringComparison.Ordinal)))
-                throw new UnsupportedModelException($"'{_path}' holds '{name}', which belongs to a quantisation Glimmer does not read (block FP8, per-channel FP8 and 4-bit pack-quantized are read).");
+                throw new UnsupportedModelException($"'{_path}' holds '{name}', which belongs to a quantisation Glimmer does not read (block FP8, "
+                    + "per-channel FP8 and 4-bit pack-quantized are read).");
             weights.Add(_stored[name]);
         }
 
@@ -102,7 +105,8 @@ internal sealed class SafetensorsWeights
         RequireFloat(scales);
         ReadOnlySpan<int> shape = codes.Info.Shape;
         if (shape.Length != 2 || !scales.Info.Shape.SequenceEqual([CeilDivide(shape[0], blockRows), CeilDivide(shape[1], blockColumns)]))
-            throw new ModelFormatException($"'{_path}': {scales.Info} does not fit {codes.Info}; one scale for each {blockRows} x {blockColumns} block is expected.");
+            throw new ModelFormatException(
+                $"'{_path}': {scales.Info} does not fit {codes.Info}; one scale for each {blockRows} x {blockColumns} block is expected.");
         return new ScaledWeight(codes, scales, blockRows, blockColumns);
     }
 
@@ -138,7 +142,8 @@ internal sealed class SafetensorsWeights
             throw new ModelFormatException($"'{_path}': '{shape.Info.Name}' says {sizes[0]} x {sizes[1]}, no possible size.");
         (int rows, int columns) = ((int)sizes[0], (int)sizes[1]);
         if (packed.Info.Type != DType.I32 || !packed.Info.Shape.SequenceEqual([rows, CeilDivide(columns, 8)]))
-            throw new ModelFormatException($"'{_path}': {packed.Info} does not hold {rows} x {columns} values of 4 bits; I32 [{rows}, {CeilDivide(columns, 8)}] is expected.");
+            throw new ModelFormatException(
+                $"'{_path}': {packed.Info} does not hold {rows} x {columns} values of 4 bits; I32 [{rows}, {CeilDivide(columns, 8)}] is expected.");
         if (scales.Info.Shape.Length != 2 || scales.Info.Shape[0] != rows || scales.Info.RowLength == 0 || columns % scales.Info.RowLength != 0)
             throw new ModelFormatException($"'{_path}': {scales.Info} does not divide {columns} columns of {rows} rows into groups.");
         if (zeroPoints is not null && (zeroPoints.Info.Type != DType.I32 || !zeroPoints.Info.Shape.SequenceEqual([CeilDivide(rows, 8), scales.Info.RowLength])))
@@ -152,7 +157,8 @@ internal sealed class SafetensorsWeights
         StoredWeight fused = Take(name);
         ReadOnlySpan<int> shape = fused.Info.Shape;
         if (shape.Length != 3 || shape[1] % parts.Length != 0)
-            throw new ModelFormatException($"'{_path}': {fused.Info} is no stack of experts [E, {(parts.Length == 2 ? "2 * width, hidden" : "hidden, width")}].");
+            throw new ModelFormatException(
+                $"'{_path}': {fused.Info} is no stack of experts [E, {(parts.Length == 2 ? "2 * width, hidden" : "hidden, width")}].");
         int[] partShape = [shape[1] / parts.Length, shape[2]];
         long partBytes = fused.Info.Type.ByteSize((long)partShape[0] * partShape[1]);
         Tensor view = fused.View();
@@ -161,7 +167,8 @@ internal sealed class SafetensorsWeights
             for (int p = 0; p < parts.Length; p++)
             {
                 string expert = string.Create(CultureInfo.InvariantCulture, $"{prefix}.{e}.{parts[p]}.weight");
-                weights.Add(new StoredWeight(new TensorInfo(expert, fused.Info.Type, partShape, partBytes), view.Data + ((long)e * parts.Length + p) * partBytes, view.Owner!));
+                weights.Add(new StoredWeight(new TensorInfo(expert, fused.Info.Type, partShape, partBytes),
+                    view.Data + ((long)e * parts.Length + p) * partBytes, view.Owner!));
             }
         }
     }
@@ -169,7 +176,8 @@ internal sealed class SafetensorsWeights
     private StoredWeight Take(string name)
     {
         _used.Add(name);
-        return _stored.TryGetValue(name, out StoredWeight? weight) ? weight : throw new ModelFormatException($"'{_path}' lacks '{name}', without which the weight beside it has no value.");
+        return _stored.TryGetValue(name, out StoredWeight? weight) ? weight
+            : throw new ModelFormatException($"'{_path}' lacks '{name}', without which the weight beside it has no value.");
     }
 
     private void RequireFloat8(StoredWeight codes)

@@ -6,8 +6,8 @@ using Glimmer.Tensors;
 namespace Glimmer.Formats;
 
 /// <summary>
-/// Writes tensors to <c>model.safetensors</c> in a folder, or to shards <c>model-00001-of-00003.safetensors</c> with <c>model.safetensors.index.json</c> when they exceed the shard size,
-/// as a stream in the announced order.
+/// Writes tensors to <c>model.safetensors</c> in a folder, or to shards <c>model-00001-of-00003.safetensors</c> with <c>model.safetensors.index.json</c> when
+/// they exceed the shard size, as a stream in the announced order.
 /// </summary>
 /// <remarks>Each file gets its name when it is complete; the index comes last, in <see cref="Complete"/>. A tensor is never split over shards.</remarks>
 public sealed class SafetensorsWriter : IDisposable

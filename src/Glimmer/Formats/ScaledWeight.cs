@@ -2,10 +2,13 @@ using Glimmer.Quantization;
 
 namespace Glimmer.Formats;
 
-/// <summary>8-bit codes with a scale for each block of rows and columns: <c>value = code * scale[row / blockRows, column / blockColumns]</c>, both widened to fp32 first.</summary>
+/// <summary>
+/// 8-bit codes with a scale for each block of rows and columns: <c>value = code * scale[row / blockRows, column / blockColumns]</c>, both widened to fp32
+/// first.
+/// </summary>
 /// <remarks>
-/// Block FP8 (<c>weight_scale_inv</c>, 128 x 128, the last block short) and per-channel FP8 of compressed-tensors (<c>weight_scale</c> [out, 1] or [out]) are the same rule with other block sizes.
-/// The scale is multiplied, in spite of its name.
+/// Block FP8 (<c>weight_scale_inv</c>, 128 x 128, the last block short) and per-channel FP8 of compressed-tensors (<c>weight_scale</c> [out, 1] or [out]) are
+/// the same rule with other block sizes. The scale is multiplied, in spite of its name.
 /// </remarks>
 internal sealed class ScaledWeight : Weight
 {
@@ -53,7 +56,8 @@ internal sealed class PackedInt4Weight : Weight
     private readonly int _groups;
 
     public PackedInt4Weight(string name, int rows, int columns, StoredWeight packed, StoredWeight scales, StoredWeight? zeroPoints)
-        : base(new TensorInfo(name, packed.Info.Type, [rows, columns], packed.Info.SizeBytes + scales.Info.SizeBytes + (zeroPoints?.Info.SizeBytes ?? 0), isComputed: true))
+        : base(new TensorInfo(name, packed.Info.Type, [rows, columns],
+            packed.Info.SizeBytes + scales.Info.SizeBytes + (zeroPoints?.Info.SizeBytes ?? 0), isComputed: true))
     {
         _packed = packed;
         _scales = scales;

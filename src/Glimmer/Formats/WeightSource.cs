@@ -4,8 +4,9 @@ namespace Glimmer.Formats;
 
 /// <summary>The weights of a checkpoint by their Hugging Face names, whichever file they lie in.</summary>
 /// <remarks>
-/// Quantised checkpoints are read as the values they stand for: block formats of GGUF, FP8 with scales, packed INT4. Experts that a file stacks appear one by one as
-/// <c>mlp.experts.{e}.gate_proj.weight</c>. Files are mapped into memory; views are valid until the source is disposed. Reading is safe from several threads.
+/// Quantised checkpoints are read as the values they stand for: block formats of GGUF, FP8 with scales, packed INT4. Experts that a file stacks appear one by
+/// one as <c>mlp.experts.{e}.gate_proj.weight</c>. Files are mapped into memory; views are valid until the source is disposed. Reading is safe from several
+/// threads.
 /// </remarks>
 public sealed class WeightSource : IDisposable
 {
@@ -89,7 +90,8 @@ public sealed class WeightSource : IDisposable
     }
 
     private Weight Weight(string name) =>
-        _weights.TryGetValue(name, out Weight? weight) ? weight : throw new ModelFormatException($"'{Path}' has no tensor '{name}'. The checkpoint is incomplete or of another architecture.");
+        _weights.TryGetValue(name, out Weight? weight) ? weight
+            : throw new ModelFormatException($"'{Path}' has no tensor '{name}'. The checkpoint is incomplete or of another architecture.");
 
     private Weight Checked(string name, long firstRow, int rows, long length, Func<Weight, long> rowSize)
     {

@@ -7,7 +7,10 @@ using Glimmer.Models.Gguf;
 
 namespace Glimmer.Models;
 
-/// <summary>A model on disk, whichever its format: a Hugging Face folder (or one of its files) or a GGUF file. Gives its configuration with Hugging Face keys and its weights by name.</summary>
+/// <summary>
+/// A model on disk, whichever its format: a Hugging Face folder (or one of its files) or a GGUF file. Gives its configuration with Hugging Face keys and its
+/// weights by name.
+/// </summary>
 public sealed class Checkpoint : IDisposable
 {
     private readonly string? _configJson;
@@ -37,7 +40,8 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>The configuration as JSON text with Hugging Face keys: the content of <c>config.json</c>, or the metadata of a GGUF file translated.</summary>
     /// <exception cref="ModelFormatException">There is no <c>config.json</c>.</exception>
-    public string ConfigJson => _configJson ?? throw new ModelFormatException($"There is no config.json beside '{Path}'. Download it from the same place as the weights.");
+    public string ConfigJson =>
+        _configJson ?? throw new ModelFormatException($"There is no config.json beside '{Path}'. Download it from the same place as the weights.");
 
     /// <summary>The configuration.</summary>
     /// <exception cref="ModelFormatException">There is no <c>config.json</c>, or a value in it is missing or wrong.</exception>
@@ -57,7 +61,8 @@ public sealed class Checkpoint : IDisposable
         ModelRegistry.Build(config ?? Config, new ParameterLoader(Weights, team, progress));
 
     /// <summary>Opens a checkpoint.</summary>
-    /// <param name="path">A folder with <c>config.json</c> and safetensors files, a <c>.safetensors</c> file or index, a <c>.gguf</c> file (any part of a split one), or a folder that holds just one model in GGUF.</param>
+    /// <param name="path">A folder with <c>config.json</c> and safetensors files, a <c>.safetensors</c> file or index, a <c>.gguf</c> file (any part of a
+    /// split one), or a folder that holds just one model in GGUF.</param>
     /// <exception cref="ModelFormatException">Files are missing or malformed.</exception>
     /// <exception cref="UnsupportedModelException">The architecture or the quantisation is not supported.</exception>
     public static Checkpoint Open(string path)
@@ -124,7 +129,8 @@ public sealed class Checkpoint : IDisposable
                 || !config.RootElement.TryGetProperty("quantization_config", out JsonElement quantization) || quantization.ValueKind != JsonValueKind.Object
                 || !quantization.TryGetProperty("weight_block_size", out JsonElement block) || block.ValueKind == JsonValueKind.Null)
                 return null;
-            int[] sizes = block.ValueKind == JsonValueKind.Array ? [.. block.EnumerateArray().Select(b => b.ValueKind == JsonValueKind.Number && b.TryGetInt32(out int size) ? size : 0)] : [];
+            int[] sizes = block.ValueKind == JsonValueKind.Array
+                ? [.. block.EnumerateArray().Select(b => b.ValueKind == JsonValueKind.Number && b.TryGetInt32(out int size) ? size : 0)] : [];
             return sizes is [> 0, > 0]
                 ? (sizes[0], sizes[1])
                 : throw new ModelFormatException($"'{path}': weight_block_size is {block.GetRawText()}; two positive whole numbers are expected.");

@@ -13,17 +13,21 @@ namespace Glimmer.Models;
 public readonly record struct ConversionProgress(string Tensor, long ElementsDone, long ElementsTotal);
 
 /// <summary>
-/// Converts checkpoints between the Hugging Face layout and GGUF, and between element types: the library behind <c>glimmer convert</c>. Weights are streamed row by row, so memory stays bounded;
-/// the output appears under its name only when it is complete.
+/// Converts checkpoints between the Hugging Face layout and GGUF, and between element types: the library behind <c>glimmer convert</c>. Weights are streamed
+/// row by row, so memory stays bounded; the output appears under its name only when it is complete.
 /// </summary>
 /// <remarks>
-/// Norms, biases and the router keep full precision. Quantised sources (GGUF blocks, FP8, INT4) are converted from the values they stand for; rows that already have the wanted type are copied.
-/// Configuration, tokenizer and chat template are translated along.
+/// Norms, biases and the router keep full precision. Quantised sources (GGUF blocks, FP8, INT4) are converted from the values they stand for; rows that
+/// already have the wanted type are copied. Configuration, tokenizer and chat template are translated along.
 /// </remarks>
 public static class CheckpointConverter
 {
     private static readonly string[] s_companions =
         ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja", "LICENSE", "NOTICE"];
+
+    // The other general.* keys (licence, origin, languages) are copied from a GGUF source.
+    private static readonly string[] s_ownKeys =
+        ["general.architecture", "general.type", "general.name", "general.file_type", "general.quantization_version", "general.alignment"];
 
     /// <summary>Converts a checkpoint.</summary>
     /// <param name="input">Anything <see cref="Checkpoint.Open"/> takes.</param>
@@ -34,7 +38,8 @@ public static class CheckpointConverter
     /// <exception cref="ModelFormatException">The input is malformed.</exception>
     /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or the type cannot be written in the output format.</exception>
     /// <exception cref="IOException">The output exists, or cannot be written.</exception>
-    public static void Convert(string input, string output, DType type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
+    public static void Convert(
+        string input, string output, DType type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
     {
         using Checkpoint source = Checkpoint.Open(input);
         if (output.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
@@ -57,11 +62,14 @@ public static class CheckpointConverter
             new("general.type", GgufValue.Of("model")),
             new("general.name", GgufValue.Of(NameOf(source))),
         };
+        if (source.Gguf is not null)
+            metadata.AddRange(source.Gguf.Metadata.Where(k => k.Key.StartsWith("general.", StringComparison.Ordinal) && !s_ownKeys.Contains(k.Key)));
         if (StorageTypes.GgufFileType(type) is uint fileType)
             metadata.Add(new("general.file_type", GgufValue.Of(fileType)));
         metadata.AddRange(architecture.WriteMetadata(config.RootElement, sizes));
         metadata.Add(new("general.quantization_version", GgufValue.Of(2u)));
-        metadata.AddRange(source.Gguf is null ? TokenizerToGguf.Translate(source.Folder!, config.RootElement) : source.Gguf.Metadata.Where(k => k.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
+        metadata.AddRange(source.Gguf is null ? TokenizerToGguf.Translate(source.Folder!, config.RootElement)
+            : source.Gguf.Metadata.Where(k => k.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
         using GgufWriter writer = GgufWriter.Create(output, metadata, [.. plan.Select(p => p.Target)]);
         Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
         writer.Complete();
@@ -70,7 +78,11 @@ public static class CheckpointConverter
     private static void WriteFolder(Checkpoint source, string output, DType type, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
     {
         if (type is not (DType.F32 or DType.BF16 or DType.F16))
-            throw new UnsupportedModelException($"safetensors checkpoints are written as f32, bf16 or f16, not {type.ToString().ToLowerInvariant()}. Name an output ending in .gguf for block types.");
+        {
+            throw new UnsupportedModelException(
+                $"safetensors checkpoints are written as f32, bf16 or f16, not {type}. Name an output ending in .gguf for block types.");
+        }
+
         if (File.Exists(output) || (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any()))
             throw new IOException($"'{output}' exists already. Delete it or choose another name.");
         string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
@@ -84,7 +96,8 @@ public static class CheckpointConverter
             else
                 TokenizerFromGguf.Write(source.Gguf, source.ConfigJson, temporary);
             List<PlannedTensor> plan = [.. source.Weights.Tensors.Select(t => PlanFor(source.Weights, t, type))];
-            using (SafetensorsWriter writer = SafetensorsWriter.Create(temporary, [.. plan.Select(p => p.Target)], metadata: new Dictionary<string, string> { ["format"] = "pt" }))
+            var header = new Dictionary<string, string> { ["format"] = "pt" };
+            using (SafetensorsWriter writer = SafetensorsWriter.Create(temporary, [.. plan.Select(p => p.Target)], metadata: header))
             {
                 Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
                 writer.Complete();
@@ -102,7 +115,8 @@ public static class CheckpointConverter
     }
 
     private static void Stream(
-        List<PlannedTensor> plan, Action<string> begin, Action<ReadOnlyMemory<byte>> write, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
+        List<PlannedTensor> plan, Action<string> begin, Action<ReadOnlyMemory<byte>> write, IProgress<ConversionProgress>? progress,
+        CancellationToken cancellation)
     {
         long total = plan.Sum(p => p.Target.Count);
         long done = 0;
@@ -128,7 +142,8 @@ public static class CheckpointConverter
     // The configuration as it is, but for the element type: the output is not quantised.
     private static string ConfigFor(Checkpoint source, DType type)
     {
-        JsonObject config = JsonNode.Parse(source.ConfigJson) as JsonObject ?? throw new ModelFormatException($"The config.json of '{source.Path}' is no JSON object.");
+        JsonObject config = JsonNode.Parse(source.ConfigJson) as JsonObject
+            ?? throw new ModelFormatException($"The config.json of '{source.Path}' is no JSON object.");
         config.Remove("quantization_config");
         config.Remove("torch_dtype");
         config["dtype"] = type switch

@@ -18,7 +18,9 @@ internal sealed record PlannedTensor(TensorInfo Target, RowReader Read, Action<l
     /// <summary>Elements handled at a time: bounds the memory whatever the size of the tensor.</summary>
     private const int ChunkElements = 1 << 22;
 
-    /// <summary>Converts the tensor row chunk by row chunk; parts of a chunk are quantised in parallel (rows are independent, so the bytes do not depend on it).</summary>
+    /// <summary>
+    /// Converts the tensor row chunk by row chunk; parts of a chunk are quantised in parallel (rows are independent, so the bytes do not depend on it).
+    /// </summary>
     /// <param name="write">Takes the bytes in order.</param>
     /// <param name="advance">Told the elements done.</param>
     /// <param name="cancellation">Checked between chunks.</param>

@@ -20,9 +20,13 @@ public static class StorageTypes
     }
 
     /// <summary>
-    /// The type for rows of a given length: the wanted one, or what llama.cpp takes instead when a row is no whole number of its blocks (models whose widths are no multiple of 256 mix types).
+    /// The type for rows of a given length: the wanted one, or what llama.cpp takes instead when a row is no whole number of its blocks (models whose widths
+    /// are no multiple of 256 mix types).
     /// </summary>
-    /// <remarks>ggml-org/llama.cpp src/llama-quant.cpp: Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to Q8_0, Q2_K, Q3_K and IQ4_XS to IQ4_NL, ternary and NVFP4 to Q4_0; F16 when 32 does not divide the row either.</remarks>
+    /// <remarks>
+    /// ggml-org/llama.cpp src/llama-quant.cpp: Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to Q8_0, Q2_K, Q3_K and IQ4_XS to IQ4_NL, ternary and NVFP4 to Q4_0; F16 when
+    /// 32 does not divide the row either.
+    /// </remarks>
     internal static DType ForRows(DType wanted, long rowLength)
     {
         if (rowLength % wanted.BlockElements() == 0)

@@ -30,4 +30,14 @@ internal static class ByteExpansion
     /// <summary>The high nibbles of 16 bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<sbyte> HighNibbles(Vector128<byte> bytes) => ((bytes.AsUInt16() >> 4).AsByte() & Vector128.Create((byte)15)).AsSByte();
+
+    /// <summary>16 where a bit is set, bit j in byte j, for the low 16 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<sbyte> FifthBits(uint bits)
+    {
+        Vector128<byte> halves = Vector128.Create((byte)0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+        Vector128<byte> spread = Vector128.Shuffle(Vector128.CreateScalar(bits).AsByte(), halves);
+        Vector128<byte> mask = Vector128.Create(0x8040201008040201ul).AsByte();
+        return (Vector128.Equals(spread & mask, mask) & Vector128.Create((byte)16)).AsSByte();
+    }
 }

@@ -58,7 +58,8 @@ internal static class Float16
         Vector256<uint> sign = (half & Vector256.Create(0x8000u)) << 16;
         Vector256<uint> normal = magnitude + Vector256.Create(112u << 23);
         Vector256<float> subnormal = (magnitude + Vector256.Create(113u << 23)).AsSingle() - Vector256.Create(6.103515625e-5f);
-        Vector256<uint> bits = Vector256.ConditionalSelect(Vector256.LessThan(magnitude.AsInt32(), Vector256.Create(1 << 23)).AsUInt32(), subnormal.AsUInt32(), normal);
+        Vector256<uint> isSubnormal = Vector256.LessThan(magnitude.AsInt32(), Vector256.Create(1 << 23)).AsUInt32();
+        Vector256<uint> bits = Vector256.ConditionalSelect(isSubnormal, subnormal.AsUInt32(), normal);
         Vector256<uint> special = Vector256.GreaterThanOrEqual(magnitude.AsInt32(), Vector256.Create(31 << 23)).AsUInt32();
         return (bits | sign | (special & Vector256.Create(0x7F800000u))).AsSingle();
     }

@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace Glimmer.Quantization;
 
 /// <summary>
-/// IQ1_M: 256 elements in 56 bytes. qs[32] @0, qh[16] @32 (a nibble for 8 elements: three upper index bits and the sign of the shift), scales u16[4] @48 (four 3-bit
-/// scales for 16 elements each; their top nibbles together are the half d); <c>y = (d * (2 scale + 1)) * (grid + delta)</c>, delta = +-0.125.
+/// IQ1_M: 256 elements in 56 bytes. qs[32] @0, qh[16] @32 (a nibble for 8 elements: three upper index bits and the sign of the shift), scales u16[4] @48
+/// (four 3-bit scales for 16 elements each; their top nibbles together are the half d); <c>y = (d * (2 scale + 1)) * (grid + delta)</c>, delta = +-0.125.
 /// </summary>
 /// <remarks>ggml block_iq1_m.</remarks>
 internal static class IQ1_M

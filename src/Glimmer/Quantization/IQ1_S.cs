@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace Glimmer.Quantization;
 
 /// <summary>
-/// IQ1_S: 256 elements in 50 bytes. d half @0, qs[32] @2, qh u16[8] @34 (four 3-bit upper index parts, a 3-bit scale and the sign of the shift for 32 elements);
-/// <c>y = (d * (2 scale + 1)) * (grid + delta)</c>, delta = +-0.125.
+/// IQ1_S: 256 elements in 50 bytes. d half @0, qs[32] @2, qh u16[8] @34 (four 3-bit upper index parts, a 3-bit scale and the sign of the shift for 32
+/// elements); <c>y = (d * (2 scale + 1)) * (grid + delta)</c>, delta = +-0.125.
 /// </summary>
 /// <remarks>ggml block_iq1_s.</remarks>
 internal static class IQ1_S

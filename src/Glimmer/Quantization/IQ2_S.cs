@@ -1,8 +1,8 @@
 namespace Glimmer.Quantization;
 
 /// <summary>
-/// IQ2_S: 256 elements in 82 bytes. d half @0, qs[32] @2, signs[32] @34, qh[8] @66 (two upper index bits a group of 8 elements), scales[8] @74 (a nibble for 16);
-/// <c>y = ((d * (0.5 + scale)) * 0.25) * grid</c>, negated where the sign bit is set.
+/// IQ2_S: 256 elements in 82 bytes. d half @0, qs[32] @2, signs[32] @34, qh[8] @66 (two upper index bits a group of 8 elements), scales[8] @74 (a nibble for
+/// 16); <c>y = ((d * (0.5 + scale)) * 0.25) * grid</c>, negated where the sign bit is set.
 /// </summary>
 /// <remarks>ggml block_iq2_s.</remarks>
 internal static class IQ2_S

@@ -1,8 +1,8 @@
 namespace Glimmer.Quantization;
 
 /// <summary>
-/// IQ3_S: 256 elements in 110 bytes. d half @0, qs[64] @2, qh[8] @66 (ninth index bit of each group of 4 elements), signs[32] @74, scales[4] @106 (a nibble for 32);
-/// <c>y = (d * (1 + 2 scale)) * grid</c>, negated where the sign bit is set.
+/// IQ3_S: 256 elements in 110 bytes. d half @0, qs[64] @2, qh[8] @66 (ninth index bit of each group of 4 elements), signs[32] @74, scales[4] @106 (a nibble
+/// for 32); <c>y = (d * (1 + 2 scale)) * grid</c>, negated where the sign bit is set.
 /// </summary>
 /// <remarks>ggml block_iq3_s.</remarks>
 internal static class IQ3_S

@@ -34,7 +34,8 @@ internal static class IQ4_NL
 
     /// <summary>
     /// fp32 to blocks: m is the value of largest magnitude; codes are the nearest table entries of <c>x / (m / -127)</c>; then
-    /// <c>d = sum(w K x) / sum(w K K)</c> with w = x^2, in order (ggml quantize_row_iq4_nl_ref). A block of zeros (largest magnitude below 1e-15) gets nibbles 8.
+    /// <c>d = sum(w K x) / sum(w K K)</c> with w = x^2, in order (ggml quantize_row_iq4_nl_ref). A block of zeros (largest magnitude below 1e-15) gets
+    /// nibbles 8.
     /// </summary>
     public static void Quantize(ReadOnlySpan<float> values, Span<byte> blocks)
     {

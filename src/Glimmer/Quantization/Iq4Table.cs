@@ -11,18 +11,31 @@ internal static class Iq4Table
     /// <summary>The table as one register, for lookup by shuffle.</summary>
     public static Vector128<sbyte> Register => Vector128.Create(Values);
 
+    // For each whole number from -127 to 112 the code of the largest value that does not exceed it.
+    private static readonly byte[] s_below = Below();
+
     /// <summary>The code whose value is nearest to x; a tie goes to the upper one.</summary>
     public static int Nearest(float x)
     {
         ReadOnlySpan<sbyte> values = Values;
         if (!(x > values[0]))
             return 0;
-        for (int code = 1; code < values.Length; code++)
+        if (x >= values[^1])
+            return values.Length - 1;
+        int code = s_below[(int)MathF.Floor(x) - values[0]];
+        return x - values[code] < values[code + 1] - x ? code : code + 1;
+    }
+
+    private static byte[] Below()
+    {
+        var below = new byte[Values[^1] - Values[0]];
+        for (int i = 0, code = 0; i < below.Length; i++)
         {
-            if (x < values[code])
-                return x - values[code - 1] < values[code] - x ? code - 1 : code;
+            if (i + Values[0] >= Values[code + 1])
+                code++;
+            below[i] = (byte)code;
         }
 
-        return values.Length - 1;
+        return below;
     }
 }

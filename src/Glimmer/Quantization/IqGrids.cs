@@ -4,8 +4,8 @@ namespace Glimmer.Quantization;
 
 /// <summary>Code books of the IQ block types: an index in a block stands for 4 or 8 small integers.</summary>
 /// <remarks>
-/// The books are part of the GGUF block formats (ggml: iq1s_grid, iq2xxs_grid, iq2xs_grid, iq2s_grid, iq3xxs_grid, iq3s_grid) and were found there by search, so no formula
-/// gives them. They are kept packed (2 or 3 bits a value) and expanded to one byte a value at first use.
+/// The books are part of the GGUF block formats (ggml: iq1s_grid, iq2xxs_grid, iq2xs_grid, iq2s_grid, iq3xxs_grid, iq3s_grid) and were found there by search,
+/// so no formula gives them. They are kept packed (2 or 3 bits a value) and expanded to one byte a value at first use.
 /// </remarks>
 internal static class IqGrids
 {

@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics;
 
 namespace Glimmer.Quantization;
 
-/// <summary>MXFP4: 32 elements in 17 bytes. exponent e @0, qs[16] @1; <c>y = 2^(e-128) * table[q]</c> with twice the values of E2M1; low nibbles are elements 0..15.</summary>
+/// <summary>
+/// MXFP4: 32 elements in 17 bytes. exponent e @0, qs[16] @1; <c>y = 2^(e-128) * table[q]</c> with twice the values of E2M1; low nibbles are elements 0..15.
+/// </summary>
 /// <remarks>OCP Microscaling formats 1.0; ggml block_mxfp4. Scales below 2^-126 are subnormal; e = 253 and 254 overflow for the largest codes.</remarks>
 internal static class Mxfp4
 {
@@ -58,17 +60,19 @@ internal static class Mxfp4
 
     private static float Scale(byte e) => BitConverter.UInt32BitsToSingle(e < 2 ? 0x00200000u << e : (uint)(e - 1) << 23);
 
+    // Positive and negative codes mirror each other, and the first of equal differences wins, so a zero is always code 0.
     private static int Nearest(float x, float scale)
     {
+        float magnitude = MathF.Abs(x);
         int best = 0;
-        float smallest = float.PositiveInfinity;
-        for (int code = 0; code < 16; code++)
+        float smallest = magnitude;
+        for (int code = 1; code < 8; code++)
         {
-            float difference = MathF.Abs(scale * Table[code] - x);
+            float difference = MathF.Abs(scale * Table[code] - magnitude);
             if (difference < smallest)
                 (best, smallest) = (code, difference);
         }
 
-        return best;
+        return best == 0 || x > 0 ? best : best + 8;
     }
 }

@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace Glimmer.Quantization;
 
 /// <summary>
-/// INT4 weights as compressed-tensors packs them ("pack-quantized"): 8 consecutive columns in one I32, column 8w+i in bits 4i..4i+3, stored as value + 8, with a scale for each row and group of
-/// columns: <c>value = (nibble - 8 - zero) * scale</c>. The same weights serve W4A8 products (int8 activations).
+/// INT4 weights as compressed-tensors packs them ("pack-quantized"): 8 consecutive columns in one I32, column 8w+i in bits 4i..4i+3, stored as value + 8,
+/// with a scale for each row and group of columns: <c>value = (nibble - 8 - zero) * scale</c>. The same weights serve W4A8 products (int8 activations).
 /// </summary>
 internal static class PackedInt4
 {

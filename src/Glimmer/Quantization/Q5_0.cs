@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Glimmer.Quantization;
 
@@ -15,17 +17,21 @@ internal static class Q5_0
     /// <summary>Blocks to fp32.</summary>
     public static void Dequantize(ReadOnlySpan<byte> blocks, Span<float> values)
     {
+        Vector128<sbyte> sixteen = Vector128.Create((sbyte)16);
         for (int b = 0; b * Elements < values.Length; b++)
         {
             ReadOnlySpan<byte> block = blocks.Slice(b * Bytes, Bytes);
-            Span<float> y = values.Slice(b * Elements, Elements);
-            float d = Float16.Read(block, 0);
+            ref float y = ref MemoryMarshal.GetReference(values.Slice(b * Elements, Elements));
+            Vector256<float> d = Vector256.Create(Float16.Read(block, 0));
             uint high = BinaryPrimitives.ReadUInt32LittleEndian(block[2..]);
-            for (int j = 0; j < 16; j++)
-            {
-                y[j] = d * ((int)((block[6 + j] & 15u) | ((high >> j) & 1) << 4) - 16);
-                y[j + 16] = d * ((int)((uint)block[6 + j] >> 4 | ((high >> (j + 16)) & 1) << 4) - 16);
-            }
+            Vector128<byte> codes = Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(block), 6);
+            (Vector256<float> y0, Vector256<float> y8) = ByteExpansion.ToSingle((ByteExpansion.LowNibbles(codes) | ByteExpansion.FifthBits(high)) - sixteen);
+            (Vector256<float> y16, Vector256<float> y24) = ByteExpansion.ToSingle(
+                (ByteExpansion.HighNibbles(codes) | ByteExpansion.FifthBits(high >> 16)) - sixteen);
+            (d * y0).StoreUnsafe(ref y);
+            (d * y8).StoreUnsafe(ref y, 8);
+            (d * y16).StoreUnsafe(ref y, 16);
+            (d * y24).StoreUnsafe(ref y, 24);
         }
     }
 

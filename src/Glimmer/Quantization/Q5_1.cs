@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Glimmer.Quantization;
 
@@ -18,15 +20,17 @@ internal static class Q5_1
         for (int b = 0; b * Elements < values.Length; b++)
         {
             ReadOnlySpan<byte> block = blocks.Slice(b * Bytes, Bytes);
-            Span<float> y = values.Slice(b * Elements, Elements);
-            float d = Float16.Read(block, 0);
-            float m = Float16.Read(block, 2);
+            ref float y = ref MemoryMarshal.GetReference(values.Slice(b * Elements, Elements));
+            Vector256<float> d = Vector256.Create(Float16.Read(block, 0));
+            Vector256<float> m = Vector256.Create(Float16.Read(block, 2));
             uint high = BinaryPrimitives.ReadUInt32LittleEndian(block[4..]);
-            for (int j = 0; j < 16; j++)
-            {
-                y[j] = d * ((block[8 + j] & 15u) | ((high >> j) & 1) << 4) + m;
-                y[j + 16] = d * ((uint)block[8 + j] >> 4 | ((high >> (j + 16)) & 1) << 4) + m;
-            }
+            Vector128<byte> codes = Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(block), 8);
+            (Vector256<float> y0, Vector256<float> y8) = ByteExpansion.ToSingle(ByteExpansion.LowNibbles(codes) | ByteExpansion.FifthBits(high));
+            (Vector256<float> y16, Vector256<float> y24) = ByteExpansion.ToSingle(ByteExpansion.HighNibbles(codes) | ByteExpansion.FifthBits(high >> 16));
+            (d * y0 + m).StoreUnsafe(ref y);
+            (d * y8 + m).StoreUnsafe(ref y, 8);
+            (d * y16 + m).StoreUnsafe(ref y, 16);
+            (d * y24 + m).StoreUnsafe(ref y, 24);
         }
     }
 

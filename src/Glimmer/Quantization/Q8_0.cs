@@ -31,7 +31,9 @@ internal static class Q8_0
         }
     }
 
-    /// <summary>fp32 to blocks: <c>d = max|x| / 127</c>, codes by rounding half away from zero with 1/d of the unrounded d (ggml quantize_row_q8_0_ref).</summary>
+    /// <summary>
+    /// fp32 to blocks: <c>d = max|x| / 127</c>, codes by rounding half away from zero with 1/d of the unrounded d (ggml quantize_row_q8_0_ref).
+    /// </summary>
     public static void Quantize(ReadOnlySpan<float> values, Span<byte> blocks)
     {
         for (int b = 0; b * Elements < values.Length; b++)

@@ -25,7 +25,8 @@ internal static class Quantizer
     public static void FromFloat32(DType type, ReadOnlySpan<float> values, Span<byte> destination)
     {
         if (type.ByteSize(values.Length) != destination.Length)
-            throw new ArgumentException($"{values.Length} {type} elements take {type.ByteSize(values.Length)} bytes, not {destination.Length}.", nameof(destination));
+            throw new ArgumentException($"{values.Length} {type} elements take {type.ByteSize(values.Length)} bytes, not {destination.Length}.",
+                nameof(destination));
         switch (type)
         {
             case DType.F32: CopyF32(values, destination); break;

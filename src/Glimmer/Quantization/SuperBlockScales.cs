@@ -1,7 +1,10 @@
 namespace Glimmer.Quantization;
 
 /// <summary>The 12 bytes of Q4_K and Q5_K that hold a 6-bit scale and a 6-bit minimum for each of 8 sub-blocks.</summary>
-/// <remarks>Sub-blocks 0..3 lie in the low six bits of bytes 0..3 (scales) and 4..7 (minima); 4..7 have their low nibbles in bytes 8..11 and their high two bits above the others.</remarks>
+/// <remarks>
+/// Sub-blocks 0..3 lie in the low six bits of bytes 0..3 (scales) and 4..7 (minima); 4..7 have their low nibbles in bytes 8..11 and their high two bits above
+/// the others.
+/// </remarks>
 internal static class SuperBlockScales
 {
     /// <summary>Scale and minimum of sub-block j.</summary>

@@ -1,6 +1,8 @@
 namespace Glimmer.Quantization;
 
-/// <summary>TQ1_0: 256 ternary elements in 54 bytes. qs[48] @0 and qh[4] @48 hold five or four base-3 digits a byte, d half @52; <c>y = d * (trit - 1)</c>.</summary>
+/// <summary>
+/// TQ1_0: 256 ternary elements in 54 bytes. qs[48] @0 and qh[4] @48 hold five or four base-3 digits a byte, d half @52; <c>y = d * (trit - 1)</c>.
+/// </summary>
 /// <remarks>
 /// ggml block_tq1_0. Digit t of a byte x is <c>((x * 3^t mod 256) * 3) >> 8</c>: the byte is the base-3 fraction scaled to 256, rounded up. Elements 32t+m come
 /// from qs[m] (m &lt; 32, t &lt; 5), 160+16t+m from qs[32+m] (m &lt; 16, t &lt; 5), 240+4t+m from qh[m] (m &lt; 4, t &lt; 4).

@@ -13,14 +13,15 @@ internal static class HostileCases
 
     /// <summary>Theory rows: ids of the cases of these kinds.</summary>
     public static TheoryData<string> OfKinds(params string[] kinds) =>
-        Fixtures.Rows(Folder is null ? null : s_cases.Value.Values.Where(c => kinds.Contains(c.GetProperty("kind").GetString())).Select(c => c.GetProperty("id").GetString()!));
+        Fixtures.Rows(Folder is null ? null : s_cases.Value.Values.Where(c => kinds.Contains(c.GetProperty("kind").GetString()))
+            .Select(c => c.GetProperty("id").GetString()!));
 
     /// <summary>The recorded line of a case.</summary>
     public static JsonElement Get(string id) => s_cases.Value[id];
 
     /// <summary>
-    /// Writes the files of a case into an empty folder, opens <c>file</c> there and checks what is expected: <c>refuse</c> = a model exception with a message, <c>accept</c> = none,
-    /// <c>either</c> = one or the other. In each case within a second and without allocating what the file claims.
+    /// Writes the files of a case into an empty folder, opens <c>file</c> there and checks what is expected: <c>refuse</c> = a model exception with a
+    /// message, <c>accept</c> = none, <c>either</c> = one or the other. In each case within a second and without allocating what the file claims.
     /// </summary>
     public static string Check(string id, Action<string> open, long allowedBytes = 16 << 20)
     {
@@ -41,25 +42,33 @@ internal static class HostileCases
     private static string Check(string expect, string what, long fileBytes, long allowedBytes, Action open)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
-        var clock = Stopwatch.StartNew();
-        string? refusal = null;
-        try
-        {
-            open();
-        }
-        catch (Exception e) when (e is ModelFormatException or UnsupportedModelException)
-        {
-            refusal = e.Message;
-        }
-
+        (string? refusal, long elapsedMs) = Time(open);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.True(clock.ElapsedMilliseconds < 1000, $"{what}: took {clock.ElapsedMilliseconds} ms");
+
+        // The first call compiles the code it runs, which on a busy machine may take a second by itself.
+        if (elapsedMs >= 1000)
+            (_, elapsedMs) = Time(open);
+        Assert.True(elapsedMs < 1000, $"{what}: took {elapsedMs} ms");
         Assert.True(allocated < allowedBytes + 64 * fileBytes, $"{what}: allocated {allocated} bytes for a file of {fileBytes}");
         if (expect == "refuse")
             Assert.True(refusal is { Length: > 20 }, $"{what}: {(refusal is null ? "accepted" : $"refused with no more than '{refusal}'")}");
         if (expect == "accept")
             Assert.True(refusal is null, $"{what}: refused: {refusal}");
         return refusal ?? "accepted";
+    }
+
+    private static (string? Refusal, long ElapsedMs) Time(Action open)
+    {
+        var clock = Stopwatch.StartNew();
+        try
+        {
+            open();
+            return (null, clock.ElapsedMilliseconds);
+        }
+        catch (Exception e) when (e is ModelFormatException or UnsupportedModelException)
+        {
+            return (e.Message, clock.ElapsedMilliseconds);
+        }
     }
 
     private static long WriteFiles(JsonElement content, string folder)
@@ -112,5 +121,8 @@ internal static class HostileCases
     }
 
     private static Dictionary<string, JsonElement> Load() =>
-        File.ReadLines(Path.Combine(Folder!, "cases.jsonl")).Where(l => l.Length > 0).Select(l => JsonDocument.Parse(l).RootElement).ToDictionary(c => c.GetProperty("id").GetString()!);
+        File.ReadLines(Path.Combine(Folder!, "cases.jsonl"))
+            .Where(l => l.Length > 0)
+            .Select(l => JsonDocument.Parse(l).RootElement)
+            .ToDictionary(c => c.GetProperty("id").GetString()!);
 }

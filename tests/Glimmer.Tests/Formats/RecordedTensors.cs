@@ -26,18 +26,20 @@ internal static class RecordedTensors
         {
             TensorInfo info = weights.Get(tensor.Name);
             Assert.Equal(tensor.Value.GetProperty("shape").EnumerateArray().Select(s => s.GetInt32()), info.Shape.ToArray());
-            Assert.True(tensor.Value.GetProperty("sha256_f32").GetString() == Sha256(weights, tensor.Name), $"{info}: the values differ from the recorded ones");
+            string expected = tensor.Value.GetProperty("sha256_f32").GetString()!;
+            Assert.True(expected == Sha256(weights, tensor.Name), $"{info}: the values differ from the recorded ones");
         }
 
-        string[] expected = [.. recorded.EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal)];
-        Assert.Equal(expected, weights.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal));
+        string[] names = [.. recorded.EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal)];
+        Assert.Equal(names, weights.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal));
     }
 
     /// <summary>Names of the folders below a fixture folder that hold a reference.json.</summary>
     public static TheoryData<string> Cases(string kind)
     {
         string? folder = Fixtures.Folder(Path.Combine("formats", kind));
-        return Fixtures.Rows(folder is null ? null : Directory.EnumerateDirectories(folder).Where(d => File.Exists(Path.Combine(d, "reference.json"))).Select(Path.GetFileName).OfType<string>());
+        return Fixtures.Rows(folder is null ? null : Directory.EnumerateDirectories(folder).Where(d => File.Exists(Path.Combine(d, "reference.json")))
+            .Select(Path.GetFileName).OfType<string>());
     }
 
     /// <summary>The folder of a case and its reference.json.</summary>

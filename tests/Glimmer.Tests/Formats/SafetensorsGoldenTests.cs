@@ -12,7 +12,8 @@ public class SafetensorsGoldenTests(ITestOutputHelper output)
     public static TheoryData<string> Cases => RecordedTensors.Cases("safetensors");
 
     public static TheoryData<string> Products =>
-        Fixtures.Rows(ProductFolder is null ? null : Directory.EnumerateFiles(ProductFolder, "*.json").Select(Path.GetFileNameWithoutExtension).OfType<string>());
+        Fixtures.Rows(ProductFolder is null ? null : Directory.EnumerateFiles(ProductFolder, "*.json").Select(Path.GetFileNameWithoutExtension)
+            .OfType<string>());
 
     private static string? ProductFolder => Fixtures.Folder(Path.Combine("formats", "w4a8"));
 

@@ -162,7 +162,8 @@ public sealed class MutatedFileTests : IDisposable
             new(Layer + "input_layernorm.weight", DType.F32, [32]), new(Layer + "post_attention_layernorm.weight", DType.F16, [32]),
             new(Layer + "self_attn.q_proj.weight", DType.BF16, [32, 32]), new(Layer + "self_attn.k_proj.weight", DType.BF16, [16, 32]),
             new(Layer + "self_attn.v_proj.weight", DType.BF16, [16, 32]), new(Layer + "self_attn.o_proj.weight", DType.BF16, [32, 32]),
-            new(Layer + "mlp.gate_proj.weight", DType.BF16, [32, 32]), new(Layer + "mlp.up_proj.weight", DType.BF16, [32, 32]), new(Layer + "mlp.down_proj.weight", DType.BF16, [32, 32]),
+            new(Layer + "mlp.gate_proj.weight", DType.BF16, [32, 32]), new(Layer + "mlp.up_proj.weight", DType.BF16, [32, 32]),
+            new(Layer + "mlp.down_proj.weight", DType.BF16, [32, 32]),
         ];
         var random = new Random(1);
         using SafetensorsWriter writer = SafetensorsWriter.Create(folder, tensors, maxShardBytes);

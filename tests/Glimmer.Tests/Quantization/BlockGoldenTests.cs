@@ -11,9 +11,11 @@ public class BlockGoldenTests
 {
     private static string? Blocks => Fixtures.Folder(Path.Combine("formats", "blocks"));
 
-    public static TheoryData<string> Types => Fixtures.Rows(Blocks is null ? null : Directory.EnumerateFiles(Blocks, "*.safetensors").Select(Path.GetFileName).OfType<string>());
+    public static TheoryData<string> Types => Fixtures.Rows(Blocks is null ? null
+        : Directory.EnumerateFiles(Blocks, "*.safetensors").Select(Path.GetFileName).OfType<string>());
 
-    public static TheoryData<string> Grids => Fixtures.Rows(GridFolder is null ? null : Directory.EnumerateFiles(GridFolder, "*.json").Select(Path.GetFileName).OfType<string>());
+    public static TheoryData<string> Grids => Fixtures.Rows(GridFolder is null ? null
+        : Directory.EnumerateFiles(GridFolder, "*.json").Select(Path.GetFileName).OfType<string>());
 
     private static string? GridFolder => Fixtures.Folder(Path.Combine("formats", "blocks", "grids"));
 
@@ -65,8 +67,9 @@ public class BlockGoldenTests
         Dequantizer.ToFloat32(type, bytes.Bytes, actual);
         for (int i = 0; i < actual.Length; i++)
         {
-            bool equal = BitConverter.SingleToInt32Bits(actual[i]) == BitConverter.SingleToInt32Bits(expected[i]) || (float.IsNaN(actual[i]) && float.IsNaN(expected[i]));
-            Assert.True(equal, $"{type} {bytesName}: block {i / type.BlockElements()}, element {i % type.BlockElements()}: {actual[i]:R}, recorded {expected[i]:R}");
+            bool equal = BitConverter.SingleToInt32Bits(actual[i]) == BitConverter.SingleToInt32Bits(expected[i])
+                || (float.IsNaN(actual[i]) && float.IsNaN(expected[i]));
+            Assert.True(equal, $"{type} {bytesName}: element {i}: {actual[i]:R}, recorded {expected[i]:R}");
         }
     }
 }

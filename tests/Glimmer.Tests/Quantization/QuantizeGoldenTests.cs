@@ -11,9 +11,11 @@ public class QuantizeGoldenTests(ITestOutputHelper output)
 {
     private static string? Folder => Fixtures.Folder(Path.Combine("formats", "quantize"));
 
-    public static TheoryData<string> Types => Fixtures.Rows(Folder is null ? null : Index().GetProperty("types").EnumerateArray().Select(t => t.GetProperty("file").GetString()!));
+    public static TheoryData<string> Types => Fixtures.Rows(Folder is null ? null
+        : Index().GetProperty("types").EnumerateArray().Select(t => t.GetProperty("file").GetString()!));
 
-    public static TheoryData<string> Float8Files => Fixtures.Rows(Folder is null ? null : Directory.EnumerateFiles(Folder, "f8*.safetensors").Select(Path.GetFileName).OfType<string>());
+    public static TheoryData<string> Float8Files => Fixtures.Rows(Folder is null ? null
+        : Directory.EnumerateFiles(Folder, "f8*.safetensors").Select(Path.GetFileName).OfType<string>());
 
     [SkippableTheory]
     [MemberData(nameof(Types))]
@@ -90,7 +92,8 @@ public class QuantizeGoldenTests(ITestOutputHelper output)
                 (worst, worstKind) = (error / recorded[row], kinds[row]);
         }
 
-        output.WriteLine($"{type}: mean error on normal rows {ours / reference:F3} of the recorded one (allowed 1.1), worst row {worst:F3} ({worstKind}, allowed 2)");
+        output.WriteLine(
+            $"{type}: mean error on normal rows {ours / reference:F3} of the recorded one (allowed 1.1), worst row {worst:F3} ({worstKind}, allowed 2)");
         Assert.True(ours <= 1.1 * reference, $"{type}: mean error {ours / reference:F3} times the recorded one");
         Assert.True(worst <= 2, $"{type}: a row of kind {worstKind} has {worst:F3} times the recorded error");
     }

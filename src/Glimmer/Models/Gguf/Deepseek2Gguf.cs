@@ -5,7 +5,8 @@ using Glimmer.Formats;
 namespace Glimmer.Models.Gguf;
 
 /// <summary>
-/// GGUF architecture <c>deepseek2</c>, as far as it is GLM-4.7-Flash: low-rank queries, a sigmoid router with a choice bias, no rope scaling. Other models of the family are refused by name.
+/// GGUF architecture <c>deepseek2</c>, as far as it is GLM-4.7-Flash: low-rank queries, a sigmoid router with a choice bias, no rope scaling. Other models of
+/// the family are refused by name.
 /// </summary>
 internal sealed class Deepseek2Gguf : GgufArchitecture
 {
@@ -27,7 +28,8 @@ internal sealed class Deepseek2Gguf : GgufArchitecture
 
         // Real files of GLM-4.7-Flash lack the router function, because its config does. A choice bias exists only with the sigmoid router.
         if (!metadata.Has("expert_gating_func") && metadata.File.Find($"blk.{dense}.exp_probs_b.bias") is null)
-            throw new UnsupportedModelException($"'{metadata.File.Path}' names no router function and has no choice bias (exp_probs_b), so it is another 'deepseek2' model than GLM-4.7-Flash.");
+            throw new UnsupportedModelException($"'{metadata.File.Path}' names no router function and has no choice bias (exp_probs_b), so it is another "
+                + "'deepseek2' model than GLM-4.7-Flash.");
         config["topk_method"] = "noaux_tc";
         var kinds = new JsonArray();
         for (int i = 0; i < layers; i++)

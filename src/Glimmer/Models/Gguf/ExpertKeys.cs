@@ -14,10 +14,13 @@ internal static class ExpertKeys
     {
         int experts = metadata.Integer("expert_count");
         int used = metadata.Integer("expert_used_count");
-        int groups = metadata.IntegerOr("expert_group_count", 1);
-        int usedGroups = metadata.IntegerOr("expert_group_used_count", 1);
+
+        // 0 groups are written where a model has none, which is one group.
+        int groups = Math.Max(1, metadata.IntegerOr("expert_group_count", 1, smallest: 0));
+        int usedGroups = Math.Max(1, metadata.IntegerOr("expert_group_used_count", 1, smallest: 0));
         if (used > experts || experts % groups != 0 || usedGroups > groups)
-            throw new ModelFormatException($"'{metadata.File.Path}' chooses {used} of {experts} experts in {usedGroups} of {groups} groups, which is impossible.");
+            throw new ModelFormatException(
+                $"'{metadata.File.Path}' chooses {used} of {experts} experts in {usedGroups} of {groups} groups, which is impossible.");
         metadata.Require("expert_gating_func", Sigmoid, "sigmoid router");
         config["n_routed_experts"] = experts;
         config["num_experts_per_tok"] = used;

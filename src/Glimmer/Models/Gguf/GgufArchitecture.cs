@@ -5,7 +5,8 @@ using Glimmer.Formats;
 namespace Glimmer.Models.Gguf;
 
 /// <summary>
-/// What Glimmer knows of one GGUF architecture: its tensor names beside those of Hugging Face, and its metadata as a Hugging Face config, both ways. One subclass an architecture.
+/// What Glimmer knows of one GGUF architecture: its tensor names beside those of Hugging Face, and its metadata as a Hugging Face config, both ways. One
+/// subclass an architecture.
 /// </summary>
 internal abstract class GgufArchitecture
 {
@@ -32,13 +33,15 @@ internal abstract class GgufArchitecture
             throw new ModelFormatException($"'{file.Path}' does not say its architecture (metadata key 'general.architecture').");
         string name = value.AsString();
         return Array.Find(s_all, a => a.Name == name)
-            ?? throw new UnsupportedModelException($"'{file.Path}' has the architecture '{name}'; Glimmer reads {string.Join(", ", s_all.Select(a => a.Name))}.");
+            ?? throw new UnsupportedModelException(
+                $"'{file.Path}' has the architecture '{name}'; Glimmer reads {string.Join(", ", s_all.Select(a => a.Name))}.");
     }
 
     /// <summary>The architecture that stores a Hugging Face <c>model_type</c>.</summary>
     /// <exception cref="UnsupportedModelException">None does.</exception>
     public static GgufArchitecture OfModelType(string modelType) => Array.Find(s_all, a => a.ModelType == modelType)
-        ?? throw new UnsupportedModelException($"The model_type '{modelType}' has no GGUF architecture in Glimmer; {string.Join(", ", s_all.Select(a => a.ModelType))} have.");
+        ?? throw new UnsupportedModelException(
+            $"The model_type '{modelType}' has no GGUF architecture in Glimmer; {string.Join(", ", s_all.Select(a => a.ModelType))} have.");
 
     /// <summary>The metadata as a Hugging Face config. The keys are those of the model class, so that one parser reads both.</summary>
     /// <exception cref="ModelFormatException">Keys are missing, impossible or contradict the tensors.</exception>
@@ -79,7 +82,11 @@ internal abstract class GgufArchitecture
     {
         ModelSizes sizes = ModelSizes.From(config);
         int nextn = (int)HfConfig.Integer(config, "num_nextn_predict_layers", 0);
-        return sizes with { NextnLayers = nextn, IndexerLayers = IndexerLayers(sizes.Layers + nextn, layer => file.Find($"blk.{layer}.indexer.attn_k.weight") is not null) };
+        return sizes with
+        {
+            NextnLayers = nextn,
+            IndexerLayers = IndexerLayers(sizes.Layers + nextn, layer => file.Find($"blk.{layer}.indexer.attn_k.weight") is not null),
+        };
     }
 
     /// <summary>The sizes of a Hugging Face checkpoint, with the layers its tensors say.</summary>
@@ -136,7 +143,8 @@ internal abstract class GgufArchitecture
         TensorInfo embedding = file.Find("token_embd.weight") ?? throw new ModelFormatException($"'{file.Path}' lacks the tensor 'token_embd.weight'.");
         int rows = embedding.Shape[0];
         if (metadata.Has("vocab_size") && metadata.Integer("vocab_size", smallest: 0) != rows)
-            throw new ModelFormatException($"'{file.Path}' claims a vocabulary of {metadata.Integer("vocab_size", smallest: 0)}, but {embedding} has {rows} rows.");
+            throw new ModelFormatException(
+                $"'{file.Path}' claims a vocabulary of {metadata.Integer("vocab_size", smallest: 0)}, but {embedding} has {rows} rows.");
         if (file.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) && tokens.Count != rows)
             throw new ModelFormatException($"'{file.Path}' lists {tokens.Count} tokens, but {embedding} has {rows} rows.");
         return rows;
@@ -165,7 +173,8 @@ internal abstract class GgufArchitecture
         if (!file.TryGetValue($"tokenizer.ggml.{name}_token_id", out GgufValue? value))
             return null;
         long id = value.AsInteger();
-        return id is >= 0 and <= int.MaxValue ? (int)id : throw new ModelFormatException($"'{file.Path}': tokenizer.ggml.{name}_token_id is {id}, which is no token.");
+        return id is >= 0 and <= int.MaxValue ? (int)id
+            : throw new ModelFormatException($"'{file.Path}': tokenizer.ggml.{name}_token_id is {id}, which is no token.");
     }
 
     private static void RefuseScaling(JsonElement config)

@@ -23,7 +23,8 @@ internal sealed class GgufMetadata(GgufFile file, string architecture)
     /// <summary>A size of at least <paramref name="smallest"/> that must be there.</summary>
     /// <exception cref="ModelFormatException">It is missing or out of range.</exception>
     public int Integer(string key, int smallest = 1) =>
-        Find(key) is { } value ? InRange(key, value.AsInteger(), smallest) : throw new ModelFormatException($"'{file.Path}' lacks the metadata key '{Full(key)}'.");
+        Find(key) is { } value ? InRange(key, value.AsInteger(), smallest)
+            : throw new ModelFormatException($"'{file.Path}' lacks the metadata key '{Full(key)}'.");
 
     /// <summary>As <see cref="Integer"/>, or the default when the key is missing.</summary>
     public int IntegerOr(string key, long missing, int smallest = 1) => InRange(key, Find(key)?.AsInteger() ?? missing, smallest);
@@ -35,7 +36,8 @@ internal sealed class GgufMetadata(GgufFile file, string architecture)
         double value = Find(key)?.AsNumber() ?? missing ?? throw new ModelFormatException($"'{file.Path}' lacks the metadata key '{Full(key)}'.");
         return double.IsFinite(value) && value > above
             ? value
-            : throw new ModelFormatException($"'{file.Path}': '{Full(key)}' is {value.ToString(CultureInfo.InvariantCulture)}; a finite number above {above.ToString(CultureInfo.InvariantCulture)} is expected.");
+            : throw new ModelFormatException($"'{file.Path}': '{Full(key)}' is {value.ToString(CultureInfo.InvariantCulture)}; a finite number above "
+                + $"{above.ToString(CultureInfo.InvariantCulture)} is expected.");
     }
 
     /// <summary>A truth value.</summary>
@@ -49,7 +51,10 @@ internal sealed class GgufMetadata(GgufFile file, string architecture)
     public void Require(string key, long expected, string meaning)
     {
         if (Find(key) is { } value && value.AsInteger() != expected)
-            throw new UnsupportedModelException($"'{file.Path}': '{Full(key)}' is {value.AsInteger()}; only {expected} ({meaning}) is supported for the architecture '{architecture}'.");
+        {
+            throw new UnsupportedModelException($"'{file.Path}': '{Full(key)}' is {value.AsInteger()}; only {expected} ({meaning}) is supported for the "
+                + $"architecture '{architecture}'.");
+        }
     }
 
     /// <summary>Refuses scaled rotary embeddings; <c>rope.scaling.type = none</c> is allowed.</summary>
@@ -61,7 +66,8 @@ internal sealed class GgufMetadata(GgufFile file, string architecture)
         foreach (string key in file.Metadata.Keys.Where(k => k.StartsWith(prefix, StringComparison.Ordinal)))
         {
             if (type != "none")
-                throw new UnsupportedModelException($"'{file.Path}' asks for rope scaling ('{key}'{(type.Length > 0 ? $", type '{type}'" : "")}), which Glimmer does not support.");
+                throw new UnsupportedModelException(
+                    $"'{file.Path}' asks for rope scaling ('{key}'{(type.Length > 0 ? $", type '{type}'" : "")}), which Glimmer does not support.");
             _known.Add(key);
         }
 
@@ -76,7 +82,8 @@ internal sealed class GgufMetadata(GgufFile file, string architecture)
         foreach (string key in file.Metadata.Keys)
         {
             if (!_known.Contains(key) && Array.Exists(s_meaningful, part => key.StartsWith(Full(part), StringComparison.Ordinal)))
-                throw new UnsupportedModelException($"'{file.Path}' has the metadata key '{key}', which Glimmer does not know for the architecture '{architecture}'; ignoring it could change the model.");
+                throw new UnsupportedModelException($"'{file.Path}' has the metadata key '{key}', which Glimmer does not know for the architecture "
+                    + $"'{architecture}'; ignoring it could change the model.");
         }
     }
 

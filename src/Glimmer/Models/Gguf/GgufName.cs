@@ -43,7 +43,8 @@ internal enum GgufForm
 /// <param name="When">Only for models for which this holds.</param>
 /// <param name="Optional">May be missing.</param>
 internal sealed record GgufName(
-    string Gguf, string Hf, GgufScope Scope, Func<ModelSizes, long[]> Shape, GgufForm Form = GgufForm.AsIs, Func<ModelSizes, bool>? When = null, bool Optional = false)
+    string Gguf, string Hf, GgufScope Scope, Func<ModelSizes, long[]> Shape, GgufForm Form = GgufForm.AsIs, Func<ModelSizes, bool>? When = null,
+    bool Optional = false)
 {
     /// <summary>Layers of a model that have this tensor; a single 0 for global ones.</summary>
     public IEnumerable<int> LayersOf(ModelSizes sizes)

@@ -27,8 +27,10 @@ internal static class GgufNames
     /// <summary>Grouped-query attention.</summary>
     public static GgufName[] GroupedQueryAttention(bool permuted) =>
     [
-        new(Block + "attn_q.weight", Attention + "q_proj.weight", GgufScope.Layer, s => [s.Heads * s.HeadDim, s.Hidden], permuted ? GgufForm.QueryRows : GgufForm.AsIs),
-        new(Block + "attn_k.weight", Attention + "k_proj.weight", GgufScope.Layer, s => [s.KvHeads * s.HeadDim, s.Hidden], permuted ? GgufForm.KeyRows : GgufForm.AsIs),
+        new(Block + "attn_q.weight", Attention + "q_proj.weight", GgufScope.Layer,
+            s => [s.Heads * s.HeadDim, s.Hidden], permuted ? GgufForm.QueryRows : GgufForm.AsIs),
+        new(Block + "attn_k.weight", Attention + "k_proj.weight", GgufScope.Layer,
+            s => [s.KvHeads * s.HeadDim, s.Hidden], permuted ? GgufForm.KeyRows : GgufForm.AsIs),
         new(Block + "attn_v.weight", Attention + "v_proj.weight", GgufScope.Layer, s => [s.KvHeads * s.HeadDim, s.Hidden]),
         new(Block + "attn_output.weight", Attention + "o_proj.weight", GgufScope.Layer, s => [s.Hidden, s.Heads * s.HeadDim]),
     ];
@@ -51,7 +53,8 @@ internal static class GgufNames
         new(Block + "attn_q_b.weight", Attention + "q_b_proj.weight", GgufScope.Layer, s => [s.Heads * (s.NopeDim + s.RopeDim), s.QLoraRank]),
         new(Block + "attn_kv_a_mqa.weight", Attention + "kv_a_proj_with_mqa.weight", GgufScope.Layer, s => [s.KvLoraRank + s.RopeDim, s.Hidden]),
         new(Block + "attn_kv_a_norm.weight", Attention + "kv_a_layernorm.weight", GgufScope.Layer, s => [s.KvLoraRank]),
-        new(Block + "attn_k_b.weight", Attention + "kv_b_proj.weight", GgufScope.Layer, s => [s.Heads * (s.NopeDim + s.ValueDim), s.KvLoraRank], GgufForm.LatentKv),
+        new(Block + "attn_k_b.weight", Attention + "kv_b_proj.weight", GgufScope.Layer,
+            s => [s.Heads * (s.NopeDim + s.ValueDim), s.KvLoraRank], GgufForm.LatentKv),
         new(Block + "attn_output.weight", Attention + "o_proj.weight", GgufScope.Layer, s => [s.Hidden, s.Heads * s.ValueDim]),
     ];
 
@@ -81,9 +84,12 @@ internal static class GgufNames
         new(Block + "ffn_gate_exps.weight", Mlp + "experts.{1}.gate_proj.weight", GgufScope.Sparse, s => [s.ExpertWidth, s.Hidden], GgufForm.ExpertStack),
         new(Block + "ffn_up_exps.weight", Mlp + "experts.{1}.up_proj.weight", GgufScope.Sparse, s => [s.ExpertWidth, s.Hidden], GgufForm.ExpertStack),
         new(Block + "ffn_down_exps.weight", Mlp + "experts.{1}.down_proj.weight", GgufScope.Sparse, s => [s.Hidden, s.ExpertWidth], GgufForm.ExpertStack),
-        new(Block + "ffn_gate_shexp.weight", Mlp + "shared_experts.gate_proj.weight", GgufScope.Sparse, s => [s.ExpertWidth * s.SharedExperts, s.Hidden], When: s => s.SharedExperts > 0),
-        new(Block + "ffn_up_shexp.weight", Mlp + "shared_experts.up_proj.weight", GgufScope.Sparse, s => [s.ExpertWidth * s.SharedExperts, s.Hidden], When: s => s.SharedExperts > 0),
-        new(Block + "ffn_down_shexp.weight", Mlp + "shared_experts.down_proj.weight", GgufScope.Sparse, s => [s.Hidden, s.ExpertWidth * s.SharedExperts], When: s => s.SharedExperts > 0),
+        new(Block + "ffn_gate_shexp.weight", Mlp + "shared_experts.gate_proj.weight", GgufScope.Sparse,
+            s => [s.ExpertWidth * s.SharedExperts, s.Hidden], When: s => s.SharedExperts > 0),
+        new(Block + "ffn_up_shexp.weight", Mlp + "shared_experts.up_proj.weight", GgufScope.Sparse,
+            s => [s.ExpertWidth * s.SharedExperts, s.Hidden], When: s => s.SharedExperts > 0),
+        new(Block + "ffn_down_shexp.weight", Mlp + "shared_experts.down_proj.weight", GgufScope.Sparse,
+            s => [s.Hidden, s.ExpertWidth * s.SharedExperts], When: s => s.SharedExperts > 0),
     ];
 
     /// <summary>What the MTP layer has beside a usual sparse layer. Its own embedding and head are optional and used where present.</summary>

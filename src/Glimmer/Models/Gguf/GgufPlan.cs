@@ -74,7 +74,8 @@ internal sealed class GgufPlan
         (int heads, int nope, int value, int latent) = ((int)_sizes.Heads, (int)_sizes.NopeDim, (int)_sizes.ValueDim, (int)_sizes.KvLoraRank);
         string keys = name.GgufIn(layer);
         _plan.Add(new PlannedTensor(new TensorInfo(keys, TypeFor(keys, [heads, latent, nope]), [heads, latent, nope]), ReadKeys, null));
-        AddRows(keys.Replace("attn_k_b", "attn_v_b", StringComparison.Ordinal), [heads, value, latent], [info], row => (info, row / value * (nope + value) + nope + row % value));
+        AddRows(keys.Replace("attn_k_b", "attn_v_b", StringComparison.Ordinal), [heads, value, latent], [info],
+            row => (info, row / value * (nope + value) + nope + row % value));
 
         void ReadKeys(long firstRow, int rows, Span<float> values)
         {
@@ -148,7 +149,8 @@ internal sealed class GgufPlan
         foreach (TensorInfo info in _weights.Tensors)
         {
             if (!_used.Contains(info.Name) && !info.Name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal))
-                throw new UnsupportedModelException($"'{_weights.Path}' has the tensor '{info.Name}', which the GGUF architecture '{architecture}' has no place for.");
+                throw new UnsupportedModelException(
+                    $"'{_weights.Path}' has the tensor '{info.Name}', which the GGUF architecture '{architecture}' has no place for.");
         }
     }
 }

@@ -4,7 +4,10 @@ using Glimmer.Tensors;
 
 namespace Glimmer.Models.Gguf;
 
-/// <summary>The weights of a GGUF file under their Hugging Face names, by the name table of its architecture. Every tensor of the file must be in the table, and have the shape the config gives.</summary>
+/// <summary>
+/// The weights of a GGUF file under their Hugging Face names, by the name table of its architecture. Every tensor of the file must be in the table, and have
+/// the shape the config gives.
+/// </summary>
 internal sealed class GgufWeights
 {
     private readonly GgufFile _file;
@@ -35,7 +38,9 @@ internal sealed class GgufWeights
         return new WeightSource(file.Path, weights, [file]);
     }
 
-    /// <summary>Row of the file that holds a checkpoint row when the rows of each head of width d are interleaved: h*d + s*d/2 + i lies at h*d + 2i + s.</summary>
+    /// <summary>
+    /// Row of the file that holds a checkpoint row when the rows of each head of width d are interleaved: h*d + s*d/2 + i lies at h*d + 2i + s.
+    /// </summary>
     public static long InterleavedRow(long row, long headDim)
     {
         long inHead = row % headDim;
@@ -89,9 +94,11 @@ internal sealed class GgufWeights
 
     private unsafe StoredWeight Take(string stored, string name, long[] shape)
     {
-        TensorInfo info = _file.Find(stored) ?? throw new ModelFormatException($"'{_file.Path}' lacks the tensor '{stored}', which '{_architecture}' needs. The file may be incomplete.");
+        TensorInfo info = _file.Find(stored)
+            ?? throw new ModelFormatException($"'{_file.Path}' lacks the tensor '{stored}', which '{_architecture}' needs. The file may be incomplete.");
         if (info.Shape.Length != shape.Length || !info.Shape.ToArray().Select(s => (long)s).SequenceEqual(shape))
-            throw new ModelFormatException($"'{_file.Path}': {info} (slowest dimension first) contradicts the metadata, which ask for [{string.Join(", ", shape)}].");
+            throw new ModelFormatException(
+                $"'{_file.Path}': {info} (slowest dimension first) contradicts the metadata, which ask for [{string.Join(", ", shape)}].");
         _used.Add(stored);
         return new StoredWeight(new TensorInfo(name, info.Type, info.Shape.ToArray(), info.SizeBytes), _file.Data(stored), _file);
     }
@@ -102,8 +109,10 @@ internal sealed class GgufWeights
         {
             if (_used.Contains(info.Name))
                 continue;
-            string why = info.Name.StartsWith("rope_freqs", StringComparison.Ordinal) ? "scaled rotary frequencies are not supported" : "ignoring it could change the model";
-            throw new UnsupportedModelException($"'{_file.Path}' has the tensor '{info.Name}', which Glimmer does not know for the architecture '{_architecture}'; {why}.");
+            string why = info.Name.StartsWith("rope_freqs", StringComparison.Ordinal) ? "scaled rotary frequencies are not supported"
+                : "ignoring it could change the model";
+            throw new UnsupportedModelException(
+                $"'{_file.Path}' has the tensor '{info.Name}', which Glimmer does not know for the architecture '{_architecture}'; {why}.");
         }
     }
 }

@@ -24,7 +24,8 @@ internal sealed class Glm4MoeGguf : GgufArchitecture
         int headDim = GroupedQueryKeys.Read(metadata, config);
         int rotary = metadata.IntegerOr("rope.dimension_count", headDim);
         if (rotary > headDim || rotary % 2 != 0)
-            throw new ModelFormatException($"'{metadata.File.Path}': {Name}.rope.dimension_count is {rotary}; an even number up to the head width {headDim} is expected.");
+            throw new ModelFormatException(
+                $"'{metadata.File.Path}': {Name}.rope.dimension_count is {rotary}; an even number up to the head width {headDim} is expected.");
         config["partial_rotary_factor"] = (double)rotary / headDim;
         config["attention_bias"] = metadata.File.Find("blk.0.attn_q.bias") is not null;
         config["use_qk_norm"] = metadata.File.Find("blk.0.attn_q_norm.weight") is not null;

@@ -4,7 +4,10 @@ using Glimmer.Formats;
 
 namespace Glimmer.Models.Gguf;
 
-/// <summary>GGUF architecture <c>glm-dsa</c>: GLM-5, 5.1 and 5.2, latent attention with the sparse indexer. A layer has an indexer of its own exactly if its tensors are there.</summary>
+/// <summary>
+/// GGUF architecture <c>glm-dsa</c>: GLM-5, 5.1 and 5.2, latent attention with the sparse indexer. A layer has an indexer of its own exactly if its tensors
+/// are there.
+/// </summary>
 internal sealed class GlmDsaGguf : GgufArchitecture
 {
     public override string Name => "glm-dsa";
@@ -14,7 +17,8 @@ internal sealed class GlmDsaGguf : GgufArchitecture
     public override string ModelClass => "GlmMoeDsaForCausalLM";
 
     public override IReadOnlyList<GgufName> Names { get; } =
-        [.. GgufNames.Global, .. GgufNames.Norms("ffn_norm"), .. GgufNames.LatentAttention, .. GgufNames.Indexer, .. GgufNames.Dense, .. GgufNames.Experts, .. GgufNames.Nextn];
+        [.. GgufNames.Global, .. GgufNames.Norms("ffn_norm"), .. GgufNames.LatentAttention, .. GgufNames.Indexer, .. GgufNames.Dense, .. GgufNames.Experts,
+            .. GgufNames.Nextn];
 
     protected override void AddConfig(GgufMetadata metadata, JsonObject config)
     {
@@ -25,11 +29,13 @@ internal sealed class GlmDsaGguf : GgufArchitecture
         config["index_n_heads"] = metadata.Integer("attention.indexer.head_count");
         config["index_head_dim"] = metadata.Integer("attention.indexer.key_length");
         config["index_topk"] = metadata.Integer("attention.indexer.top_k");
-        bool[] full = [.. Enumerable.Range(0, (int)config["num_hidden_layers"]!).Select(layer => metadata.File.Find($"blk.{layer}.indexer.attn_k.weight") is not null)];
+        bool[] full = [.. Enumerable.Range(0, (int)config["num_hidden_layers"]!)
+            .Select(layer => metadata.File.Find($"blk.{layer}.indexer.attn_k.weight") is not null)];
         if (metadata.Flags("attention.indexer.types") is { } types && !types.SequenceEqual(full))
             throw new ModelFormatException($"'{metadata.File.Path}': {Name}.attention.indexer.types contradicts the layers that have indexer tensors.");
         if (!full[0])
-            throw new ModelFormatException($"'{metadata.File.Path}' has no indexer in its first layer ('blk.0.indexer.attn_k.weight'), so nothing could be shared.");
+            throw new ModelFormatException(
+                $"'{metadata.File.Path}' has no indexer in its first layer ('blk.0.indexer.attn_k.weight'), so nothing could be shared.");
         if (full.Contains(false))
             config["indexer_types"] = new JsonArray([.. full.Select(f => (JsonNode)(f ? "full" : "shared"))]);
     }

@@ -12,7 +12,8 @@ internal static class GroupedQueryKeys
         int kvHeads = metadata.IntegerOr("attention.head_count_kv", heads);
         int hidden = metadata.Integer("embedding_length");
         if (heads % kvHeads != 0)
-            throw new ModelFormatException($"'{metadata.File.Path}' has {heads} query heads and {kvHeads} key heads; the key heads must divide the query heads.");
+            throw new ModelFormatException(
+                $"'{metadata.File.Path}' has {heads} query heads and {kvHeads} key heads; the key heads must divide the query heads.");
         if (!metadata.Has("attention.key_length") && hidden % heads != 0)
             throw new ModelFormatException($"'{metadata.File.Path}' has no head width, and {heads} heads do not divide the width {hidden}.");
         int headDim = metadata.IntegerOr("attention.key_length", hidden / heads);

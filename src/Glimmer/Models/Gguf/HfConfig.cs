@@ -51,7 +51,8 @@ internal static class HfConfig
         if (!Has(config, key))
             return null;
         JsonElement value = config.GetProperty(key);
-        return value.ValueKind == JsonValueKind.String ? value.GetString() : throw new ModelFormatException($"The config's '{key}' is {value.GetRawText()}; a string is expected.");
+        return value.ValueKind == JsonValueKind.String ? value.GetString()
+            : throw new ModelFormatException($"The config's '{key}' is {value.GetRawText()}; a string is expected.");
     }
 
     /// <summary>A rotary setting: inside <c>rope_parameters</c> (which wins) or at the top, as older configs have it.</summary>

@@ -8,13 +8,14 @@ internal static class LatentKeys
 {
     /// <summary>Adds ranks and head widths to the config.</summary>
     /// <remarks>
-    /// Files with attn_k_b and attn_v_b describe the cached form (key_length = latent + rotated part) and the heads in <c>*_mla</c> keys; older ones with an unsplit attn_kv_b give the heads
-    /// in key_length and value_length.
+    /// Files with attn_k_b and attn_v_b describe the cached form (key_length = latent + rotated part) and the heads in <c>*_mla</c> keys; older ones with an
+    /// unsplit attn_kv_b give the heads in key_length and value_length.
     /// </remarks>
     public static void Read(GgufMetadata metadata, JsonObject config)
     {
         if (!metadata.Has("attention.q_lora_rank") || metadata.File.Find("blk.0.attn_q.weight") is not null)
-            throw new UnsupportedModelException($"'{metadata.File.Path}' has no low-rank query projection (attention.q_lora_rank), so it is another '{metadata.Architecture}' model than GLM.");
+            throw new UnsupportedModelException(
+                $"'{metadata.File.Path}' has no low-rank query projection (attention.q_lora_rank), so it is another '{metadata.Architecture}' model than GLM.");
         int heads = metadata.Integer("attention.head_count");
         int rope = metadata.Integer("rope.dimension_count");
         int latent = metadata.Integer("attention.kv_lora_rank");

@@ -3,8 +3,8 @@ using Glimmer.Formats;
 namespace Glimmer.Models.Gguf;
 
 /// <summary>
-/// kv_b_proj [heads * (nope + v), latent] put together from attn_k_b [heads, latent, nope] and attn_v_b [heads, v, latent]: rows 0..nope-1 of a head are the columns of its key matrix, the
-/// others its value matrix.
+/// kv_b_proj [heads * (nope + v), latent] put together from attn_k_b [heads, latent, nope] and attn_v_b [heads, v, latent]: rows 0..nope-1 of a head are the
+/// columns of its key matrix, the others its value matrix.
 /// </summary>
 internal sealed class LatentKvWeight : Weight
 {
@@ -15,7 +15,8 @@ internal sealed class LatentKvWeight : Weight
     private readonly int _latent;
 
     public LatentKvWeight(string name, StoredWeight keys, StoredWeight values)
-        : base(new TensorInfo(name, keys.Info.Type, [keys.Info.Shape[0] * (keys.Info.Shape[2] + values.Info.Shape[1]), values.Info.Shape[2]], keys.Info.SizeBytes + values.Info.SizeBytes, isComputed: true))
+        : base(new TensorInfo(name, keys.Info.Type, [keys.Info.Shape[0] * (keys.Info.Shape[2] + values.Info.Shape[1]), values.Info.Shape[2]],
+            keys.Info.SizeBytes + values.Info.SizeBytes, isComputed: true))
     {
         _keys = keys;
         _values = values;

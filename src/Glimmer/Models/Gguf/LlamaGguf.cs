@@ -5,8 +5,8 @@ using Glimmer.Formats;
 namespace Glimmer.Models.Gguf;
 
 /// <summary>
-/// GGUF architecture <c>llama</c>: dense models that are glm4_moe with every layer dense and rotation over the whole head. The file interleaves the rows of attn_q and attn_k, which reading and
-/// writing undo. Rope scaling, biases, experts and anything else are refused by name.
+/// GGUF architecture <c>llama</c>: dense models that are glm4_moe with every layer dense and rotation over the whole head. The file interleaves the rows of
+/// attn_q and attn_k, which reading and writing undo. Rope scaling, biases, experts and anything else are refused by name.
 /// </summary>
 internal sealed class LlamaGguf : GgufArchitecture
 {
@@ -24,7 +24,8 @@ internal sealed class LlamaGguf : GgufArchitecture
         int headDim = GroupedQueryKeys.Read(metadata, config);
         int rotary = metadata.IntegerOr("rope.dimension_count", headDim);
         if (rotary != headDim || rotary % 2 != 0)
-            throw new UnsupportedModelException($"'{metadata.File.Path}': llama.rope.dimension_count is {rotary}; only rotation over the whole, even head width ({headDim}) is supported.");
+            throw new UnsupportedModelException(
+                $"'{metadata.File.Path}': llama.rope.dimension_count is {rotary}; only rotation over the whole, even head width ({headDim}) is supported.");
         metadata.Require("expert_count", 0, "a dense model");
         metadata.Require("expert_used_count", 0, "a dense model");
         metadata.Require("nextn_predict_layers", 0, "no MTP layer");

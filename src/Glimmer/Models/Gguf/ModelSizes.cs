@@ -97,7 +97,8 @@ internal sealed record ModelSizes
         string?[] words = [.. types.EnumerateArray().Select(t => t.ValueKind == JsonValueKind.String ? t.GetString() : null)];
         int dense = words.TakeWhile(w => w == "dense").Count();
         if (words.Length != layers || words.Skip(dense).Any(w => w != "sparse"))
-            throw new UnsupportedModelException($"The config's mlp_layer_types is no run of 'dense' followed by 'sparse' for {layers} layers, which GGUF cannot express.");
+            throw new UnsupportedModelException(
+                $"The config's mlp_layer_types is no run of 'dense' followed by 'sparse' for {layers} layers, which GGUF cannot express.");
         return dense;
     }
 }

@@ -16,7 +16,8 @@ internal static class PreTokenizerNames
     /// <exception cref="UnsupportedModelException">GGUF has no name for it.</exception>
     public static string NameOf(JsonElement preTokenizer, bool addsBos)
     {
-        JsonElement[] steps = Text(preTokenizer, "type") == "Sequence" && preTokenizer.TryGetProperty("pretokenizers", out JsonElement list) && list.ValueKind == JsonValueKind.Array
+        JsonElement[] steps = Text(preTokenizer, "type") == "Sequence" && preTokenizer.TryGetProperty("pretokenizers", out JsonElement list)
+            && list.ValueKind == JsonValueKind.Array
             ? [.. list.EnumerateArray()]
             : [preTokenizer];
         string? name = steps switch
@@ -27,7 +28,8 @@ internal static class PreTokenizerNames
             [var first, var last] when IsSplit(first, Qwen2Pattern) && IsByteLevel(last, usesRegex: false) => "qwen2",
             _ => null,
         };
-        return name ?? throw new UnsupportedModelException($"GGUF has no name for the pre_tokenizer of this tokenizer.json: {preTokenizer.GetRawText()[..Math.Min(160, preTokenizer.GetRawText().Length)]}");
+        string json = preTokenizer.GetRawText();
+        return name ?? throw new UnsupportedModelException($"GGUF has no name for the pre_tokenizer of this tokenizer.json: {json[..Math.Min(160, json.Length)]}");
     }
 
     /// <summary>The <c>pre_tokenizer</c> of a name.</summary>
@@ -38,7 +40,8 @@ internal static class PreTokenizerNames
         "smollm" => Sequence(new JsonObject { ["type"] = "Digits", ["individual_digits"] = true }, ByteLevel(useRegex: true)),
         "glm4" or "chatglm-bpe" or "llama-bpe" => Sequence(Split(GlmPattern), ByteLevel(useRegex: false)),
         "qwen2" => Sequence(Split(Qwen2Pattern), ByteLevel(useRegex: false)),
-        _ => throw new UnsupportedModelException($"The pre-tokenizer '{name}' (tokenizer.ggml.pre) is not known; gpt-2, smollm, glm4, chatglm-bpe, llama-bpe and qwen2 are."),
+        _ => throw new UnsupportedModelException(
+            $"The pre-tokenizer '{name}' (tokenizer.ggml.pre) is not known; gpt-2, smollm, glm4, chatglm-bpe, llama-bpe and qwen2 are."),
     };
 
     /// <summary>A ByteLevel step, also used as post-processor and decoder.</summary>
@@ -48,7 +51,8 @@ internal static class PreTokenizerNames
     private static JsonObject Split(string pattern) =>
         new() { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = pattern }, ["behavior"] = "Isolated", ["invert"] = false };
 
-    private static JsonObject Sequence(JsonObject first, JsonObject second) => new() { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray(first, second) };
+    private static JsonObject Sequence(JsonObject first, JsonObject second) =>
+        new() { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray(first, second) };
 
     private static bool IsByteLevel(JsonElement step, bool usesRegex) =>
         Text(step, "type") == "ByteLevel" && !Flag(step, "add_prefix_space") && Flag(step, "use_regex", missing: true) == usesRegex;
@@ -58,7 +62,8 @@ internal static class PreTokenizerNames
         && step.TryGetProperty("pattern", out JsonElement p) && p.ValueKind == JsonValueKind.Object && Text(p, "Regex") == pattern;
 
     private static string? Text(JsonElement step, string key) =>
-        step.ValueKind == JsonValueKind.Object && step.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        step.ValueKind == JsonValueKind.Object && step.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString() : null;
 
     private static bool Flag(JsonElement step, string key, bool missing = false) =>
         step.TryGetProperty(key, out JsonElement value) ? value.ValueKind == JsonValueKind.True : missing;

@@ -1,13 +1,18 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Glimmer.Formats;
 
 namespace Glimmer.Models.Gguf;
 
-/// <summary>Translates <c>tokenizer.*</c> metadata into the files of a Hugging Face folder: tokenizer.json, tokenizer_config.json, generation_config.json, chat_template.jinja.</summary>
+/// <summary>
+/// Translates <c>tokenizer.*</c> metadata into the files of a Hugging Face folder: tokenizer.json, tokenizer_config.json, generation_config.json,
+/// chat_template.jinja.
+/// </summary>
 /// <remarks>
-/// Tokens up to the last normal one form the vocabulary, because added tokens that lie among them must keep their ids; control (3) and user-defined (4) tokens are also listed as added ones, the
-/// former as special. GGUF does not say whether whole pieces are looked up before merging (<c>ignore_merges</c>); it is set for the names whose published tokenizers set it.
+/// Tokens up to the last normal one form the vocabulary, because added tokens that lie among them must keep their ids; control (3) and user-defined (4)
+/// tokens are also listed as added ones, the former as special. GGUF does not say whether whole pieces are looked up before merging (<c>ignore_merges</c>);
+/// it is set for the names whose published tokenizers set it.
 /// </remarks>
 internal static class TokenizerFromGguf
 {
@@ -27,15 +32,17 @@ internal static class TokenizerFromGguf
         if (model == "none")
             return;
         if (model != "gpt2")
-            throw new UnsupportedModelException($"'{file.Path}' has a tokenizer of the kind '{model}' (tokenizer.ggml.model); only 'gpt2' (byte-level BPE) is supported.");
+            throw new UnsupportedModelException(
+                $"'{file.Path}' has a tokenizer of the kind '{model}' (tokenizer.ggml.model); only 'gpt2' (byte-level BPE) is supported.");
         IReadOnlyList<string> tokens = Get(file, "tokens").AsStrings();
-        IReadOnlyList<int> types = file.TryGetValue("tokenizer.ggml.token_type", out GgufValue? given) ? given.AsIntegers() : [.. Enumerable.Repeat(Normal, tokens.Count)];
+        IReadOnlyList<int> types = file.TryGetValue("tokenizer.ggml.token_type", out GgufValue? given) ? given.AsIntegers()
+            : [.. Enumerable.Repeat(Normal, tokens.Count)];
         if (types.Count != tokens.Count || types.Any(t => t is < Normal or > Unused))
             throw new ModelFormatException($"'{file.Path}': tokenizer.ggml.token_type must give one of 1 to 5 for each of the {tokens.Count} tokens.");
         string pre = Get(file, "pre").AsString();
         bool addBos = file.TryGetValue("tokenizer.ggml.add_bos_token", out GgufValue? flag) ? flag.AsBool() : pre == "llama-bpe";
         using (FileStream stream = File.Create(Path.Combine(folder, "tokenizer.json")))
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
             WriteTokenizer(json, file, tokens, types, pre, addBos ? BosOf(file, tokens) : null);
         WriteTokenizerConfig(file, tokens, folder);
         if (file.TryGetValue("tokenizer.chat_template", out GgufValue? template))
@@ -122,7 +129,10 @@ internal static class TokenizerFromGguf
         ["type"] = "TemplateProcessing",
         ["single"] = new JsonArray(Piece("SpecialToken", bos, 0), Piece("Sequence", "A", 0)),
         ["pair"] = new JsonArray(Piece("SpecialToken", bos, 0), Piece("Sequence", "A", 0), Piece("SpecialToken", bos, 1), Piece("Sequence", "B", 1)),
-        ["special_tokens"] = new JsonObject { [bos] = new JsonObject { ["id"] = bos, ["ids"] = new JsonArray((JsonNode)id), ["tokens"] = new JsonArray((JsonNode)bos) } },
+        ["special_tokens"] = new JsonObject
+        {
+            [bos] = new JsonObject { ["id"] = bos, ["ids"] = new JsonArray((JsonNode)id), ["tokens"] = new JsonArray((JsonNode)bos) },
+        },
     };
 
     private static JsonObject Piece(string kind, string id, int type) => new() { [kind] = new JsonObject { ["id"] = id, ["type_id"] = type } };
@@ -130,7 +140,8 @@ internal static class TokenizerFromGguf
     private static void WriteTokenizerConfig(GgufFile file, IReadOnlyList<string> tokens, string folder)
     {
         var settings = new JsonObject { ["tokenizer_class"] = "PreTrainedTokenizerFast", ["clean_up_tokenization_spaces"] = false };
-        foreach ((string key, string name) in ((string, string)[])[("eos", "eos_token"), ("bos", "bos_token"), ("unknown", "unk_token"), ("padding", "pad_token")])
+        (string, string)[] names = [("eos", "eos_token"), ("bos", "bos_token"), ("unknown", "unk_token"), ("padding", "pad_token")];
+        foreach ((string key, string name) in names)
         {
             if (TokenOf(file, tokens, key) is string content)
                 settings[name] = content;
@@ -154,14 +165,16 @@ internal static class TokenizerFromGguf
     }
 
     private static string BosOf(GgufFile file, IReadOnlyList<string> tokens) =>
-        TokenOf(file, tokens, "bos") ?? throw new ModelFormatException($"'{file.Path}' wants a token before each text but names none (tokenizer.ggml.bos_token_id).");
+        TokenOf(file, tokens, "bos")
+            ?? throw new ModelFormatException($"'{file.Path}' wants a token before each text but names none (tokenizer.ggml.bos_token_id).");
 
     private static string? TokenOf(GgufFile file, IReadOnlyList<string> tokens, string key)
     {
         if (!file.TryGetValue($"tokenizer.ggml.{key}_token_id", out GgufValue? value))
             return null;
         long id = value.AsInteger();
-        return id >= 0 && id < tokens.Count ? tokens[(int)id] : throw new ModelFormatException($"'{file.Path}': tokenizer.ggml.{key}_token_id is {id}, but there are {tokens.Count} tokens.");
+        return id >= 0 && id < tokens.Count ? tokens[(int)id]
+            : throw new ModelFormatException($"'{file.Path}': tokenizer.ggml.{key}_token_id is {id}, but there are {tokens.Count} tokens.");
     }
 
     private static int IndexOf(IReadOnlyList<string> tokens, string content)
@@ -173,5 +186,6 @@ internal static class TokenizerFromGguf
     }
 
     private static GgufValue Get(GgufFile file, string key) =>
-        file.TryGetValue($"tokenizer.ggml.{key}", out GgufValue? value) ? value : throw new ModelFormatException($"'{file.Path}' lacks the metadata key 'tokenizer.ggml.{key}'.");
+        file.TryGetValue($"tokenizer.ggml.{key}", out GgufValue? value) ? value
+            : throw new ModelFormatException($"'{file.Path}' lacks the metadata key 'tokenizer.ggml.{key}'.");
 }

@@ -5,8 +5,8 @@ namespace Glimmer.Models.Gguf;
 
 /// <summary>Translates the tokenizer files of a Hugging Face folder into <c>tokenizer.*</c> metadata.</summary>
 /// <remarks>
-/// Tokens are listed by id up to the model's vocabulary; ids without a token become unused padding. Types: 1 normal, 3 control (special, or shaped like <c>&lt;|...|></c>), 4 other added
-/// tokens, 5 unused. GLM's roles give the further ends of generation.
+/// Tokens are listed by id up to the model's vocabulary; ids without a token become unused padding. Types: 1 normal, 3 control (special, or shaped like
+/// <c>&lt;|...|></c>), 4 other added tokens, 5 unused. GLM's roles give the further ends of generation.
 /// </remarks>
 internal sealed class TokenizerToGguf
 {
@@ -83,7 +83,8 @@ internal sealed class TokenizerToGguf
             foreach (JsonElement added in tokenizer.GetProperty("added_tokens").EnumerateArray())
             {
                 string content = added.GetProperty("content").GetString()!;
-                bool control = HfConfig.Flag(added, "special", false) || (content.StartsWith("<|", StringComparison.Ordinal) && content.EndsWith("|>", StringComparison.Ordinal));
+                bool control = HfConfig.Flag(added, "special", false)
+                    || (content.StartsWith("<|", StringComparison.Ordinal) && content.EndsWith("|>", StringComparison.Ordinal));
                 Place(content, added.GetProperty("id").GetInt32(), control ? Control : UserDefined);
             }
         }
@@ -130,7 +131,10 @@ internal sealed class TokenizerToGguf
     private void AddTemplate()
     {
         string path = Path.Combine(_folder, "chat_template.jinja");
-        string? template = File.Exists(path) ? File.ReadAllText(path) : HfConfig.Has(Settings(), "chat_template") ? TemplateIn(Settings().GetProperty("chat_template")) : null;
+        JsonElement settings = Settings();
+        string? template = File.Exists(path) ? File.ReadAllText(path)
+            : HfConfig.Has(settings, "chat_template") ? TemplateIn(settings.GetProperty("chat_template"))
+            : null;
         if (template is not null)
             _keys.Add(new("tokenizer.chat_template", GgufValue.Of(template)));
     }
@@ -139,7 +143,10 @@ internal sealed class TokenizerToGguf
     private static string? TemplateIn(JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.String => value.GetString(),
-        JsonValueKind.Array => value.EnumerateArray().Where(t => HfConfig.Text(t, "name") == "default").Select(t => HfConfig.Text(t, "template")).FirstOrDefault(),
+        JsonValueKind.Array => value.EnumerateArray()
+            .Where(t => HfConfig.Text(t, "name") == "default")
+            .Select(t => HfConfig.Text(t, "template"))
+            .FirstOrDefault(),
         _ => null,
     };
 

@@ -9,7 +9,8 @@ namespace Glimmer.Tests.Models.Gguf;
 public class EmbeddedTrunkTests
 {
     public static TheoryData<string> Recordings =>
-        Fixtures.Rows(Fixtures.Models is null || TrunkFile() is null ? null : Directory.EnumerateFiles(Fixtures.Models, "tensors.json", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Fixtures.Models, f)));
+        Fixtures.Rows(Fixtures.Models is null || TrunkFile() is null ? null
+            : Directory.EnumerateFiles(Fixtures.Models, "tensors.json", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Fixtures.Models, f)));
 
     [SkippableTheory]
     [MemberData(nameof(Recordings))]
@@ -38,5 +39,6 @@ public class EmbeddedTrunkTests
         Find(Path.Combine(Fixtures.Repository, "models")) ?? (Fixtures.Models is null ? null : Find(Fixtures.Models));
 
     private static string? Find(string folder) =>
-        Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "*.gguf", SearchOption.AllDirectories).Order(StringComparer.Ordinal).FirstOrDefault() : null;
+        Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "*.gguf", SearchOption.AllDirectories).Order(StringComparer.Ordinal).FirstOrDefault()
+            : null;
 }

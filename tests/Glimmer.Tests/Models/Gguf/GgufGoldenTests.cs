@@ -27,7 +27,8 @@ public class GgufGoldenTests
             Assert.Equal(tensor.Value.GetProperty("ne").EnumerateArray().Select(n => n.GetInt32()), info.Shape.ToArray().Reverse());
             var values = new float[info.Count];
             Dequantizer.ToFloat32(info.Type, file.View(info.Name).Bytes, values);
-            Assert.True(tensor.Value.GetProperty("sha256_f32").GetString() == RecordedTensors.Sha256(values), $"{info}: the values differ from the recorded ones");
+            string expected = tensor.Value.GetProperty("sha256_f32").GetString()!;
+            Assert.True(expected == RecordedTensors.Sha256(values), $"{info}: the values differ from the recorded ones");
         }
     }
 
@@ -88,7 +89,8 @@ public class GgufGoldenTests
     private static bool Same(JsonElement expected, JsonElement actual) => expected.ValueKind switch
     {
         JsonValueKind.Number => actual.ValueKind == JsonValueKind.Number && expected.GetDouble() == actual.GetDouble(),
-        JsonValueKind.Array => actual.ValueKind == JsonValueKind.Array && expected.GetArrayLength() == actual.GetArrayLength() && expected.EnumerateArray().Zip(actual.EnumerateArray()).All(p => Same(p.First, p.Second)),
+        JsonValueKind.Array => actual.ValueKind == JsonValueKind.Array && expected.GetArrayLength() == actual.GetArrayLength()
+            && expected.EnumerateArray().Zip(actual.EnumerateArray()).All(p => Same(p.First, p.Second)),
         JsonValueKind.String => actual.ValueKind == JsonValueKind.String && expected.GetString() == actual.GetString(),
         _ => expected.ValueKind == actual.ValueKind,
     };

@@ -10,7 +10,8 @@ public class TokenizerTranslationTests
     private static string? Root => Fixtures.Folder("tokenizer");
 
     public static TheoryData<string> Tokenizers =>
-        Fixtures.Rows(Root is null ? null : Directory.EnumerateFiles(Root, "tokenizer.json", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Root, f)));
+        Fixtures.Rows(Root is null ? null : Directory.EnumerateFiles(Root, "tokenizer.json", SearchOption.AllDirectories)
+            .Select(f => Path.GetRelativePath(Root, f)));
 
     [SkippableTheory]
     [MemberData(nameof(Tokenizers))]
@@ -47,8 +48,10 @@ public class TokenizerTranslationTests
 
     private static IEnumerable<(string, int)> Ids(JsonElement tokenizer)
     {
-        IEnumerable<(string Name, int Id)> vocabulary = tokenizer.GetProperty("model").GetProperty("vocab").EnumerateObject().Select(p => (p.Name, p.Value.GetInt32()));
-        IEnumerable<(string Name, int Id)> added = tokenizer.GetProperty("added_tokens").EnumerateArray().Select(t => (t.GetProperty("content").GetString()!, t.GetProperty("id").GetInt32()));
+        IEnumerable<(string Name, int Id)> vocabulary = tokenizer.GetProperty("model").GetProperty("vocab").EnumerateObject().Select(p =>
+            (p.Name, p.Value.GetInt32()));
+        IEnumerable<(string Name, int Id)> added = tokenizer.GetProperty("added_tokens").EnumerateArray().Select(t =>
+            (t.GetProperty("content").GetString()!, t.GetProperty("id").GetInt32()));
         return vocabulary.Concat(added).Distinct().OrderBy(t => t.Id);
     }
 
@@ -56,7 +59,8 @@ public class TokenizerTranslationTests
         .Select(m => m.ValueKind == JsonValueKind.Array ? $"{m[0].GetString()} {m[1].GetString()}" : m.GetString()!);
 
     // Whether a token is special is lost for those shaped like a control token.
-    private static IEnumerable<string> Added(JsonElement tokenizer) => tokenizer.GetProperty("added_tokens").EnumerateArray().OrderBy(t => t.GetProperty("id").GetInt32()).Select(t =>
+    private static IEnumerable<string> Added(JsonElement tokenizer) =>
+        tokenizer.GetProperty("added_tokens").EnumerateArray().OrderBy(t => t.GetProperty("id").GetInt32()).Select(t =>
     {
         string content = t.GetProperty("content").GetString()!;
         bool control = t.GetProperty("special").GetBoolean() || content.StartsWith("<|", StringComparison.Ordinal);
