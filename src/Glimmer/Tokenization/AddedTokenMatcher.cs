@@ -12,15 +12,22 @@ internal sealed class AddedTokenMatcher
 {
     private readonly AddedToken[] _tokens;
     private readonly SearchValues<byte> _firstBytes;
-    private readonly List<Node> _nodes = [new Node()];
+    private readonly Dictionary<int, int> _edges = []; // node * 256 + byte -> node; node 0 is the root
+    private readonly List<int> _tokenAt = [-1]; // per node: the token that ends there, or -1
 
     /// <summary>Makes a matcher; <paramref name="spell"/> gives the text a token is looked for as.</summary>
     public AddedTokenMatcher(IEnumerable<AddedToken> tokens, Func<AddedToken, string> spell)
     {
         _tokens = [.. tokens];
+        var firstBytes = new List<byte>();
         for (int i = 0; i < _tokens.Length; i++)
-            Insert(Encoding.UTF8.GetBytes(spell(_tokens[i])), i);
-        _firstBytes = SearchValues.Create([.. _nodes[0].Children.Keys]);
+        {
+            byte[] bytes = Encoding.UTF8.GetBytes(spell(_tokens[i]));
+            firstBytes.Add(bytes[0]);
+            Insert(bytes, i);
+        }
+
+        _firstBytes = SearchValues.Create([.. firstBytes]);
     }
 
     /// <summary>Whether there is nothing to find.</summary>
@@ -53,42 +60,33 @@ internal sealed class AddedTokenMatcher
 
     private AddedToken? LongestAt(ReadOnlySpan<byte> text, out int length)
     {
-        AddedToken? longest = null;
+        int longest = -1, node = 0;
         length = 0;
-        Node node = _nodes[0];
-        for (int i = 0; i < text.Length && node.Children.TryGetValue(text[i], out int child); i++)
+        for (int i = 0; i < text.Length && _edges.TryGetValue(node << 8 | text[i], out node); i++)
         {
-            node = _nodes[child];
-            if (node.Token >= 0)
-                (longest, length) = (_tokens[node.Token], i + 1);
+            if (_tokenAt[node] >= 0)
+                (longest, length) = (_tokenAt[node], i + 1);
         }
 
-        return longest;
+        return longest < 0 ? null : _tokens[longest];
     }
 
     private void Insert(ReadOnlySpan<byte> bytes, int token)
     {
-        int at = 0;
+        int node = 0;
         foreach (byte b in bytes)
         {
-            if (!_nodes[at].Children.TryGetValue(b, out int child))
+            if (!_edges.TryGetValue(node << 8 | b, out int child))
             {
-                child = _nodes.Count;
-                _nodes[at].Children.Add(b, child);
-                _nodes.Add(new Node());
+                child = _tokenAt.Count;
+                _edges.Add(node << 8 | b, child);
+                _tokenAt.Add(-1);
             }
 
-            at = child;
+            node = child;
         }
 
-        if (_nodes[at].Token < 0)
-            _nodes[at].Token = token;
-    }
-
-    private sealed class Node
-    {
-        public Dictionary<byte, int> Children { get; } = [];
-
-        public int Token { get; set; } = -1;
+        if (_tokenAt[node] < 0)
+            _tokenAt[node] = token;
     }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Glimmer.Tokenization;
 
 /// <summary>
@@ -30,6 +32,7 @@ internal static class ByteAlphabet
     /// <summary>Reads a spelled token given in UTF-16. False when a character is not in the alphabet.</summary>
     /// <param name="spelled">The token.</param>
     /// <param name="bytes">Receives one byte a character; at least as long as <paramref name="spelled"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool TryRead(ReadOnlySpan<char> spelled, Span<byte> bytes)
     {
         short[] byteOf = s_byteOf;
@@ -48,6 +51,7 @@ internal static class ByteAlphabet
     /// <param name="spelled">The token, valid UTF-8.</param>
     /// <param name="bytes">Receives one byte a character; at least as long as <paramref name="spelled"/>. May be the same memory.</param>
     /// <param name="count">The number of bytes.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool TryRead(ReadOnlySpan<byte> spelled, Span<byte> bytes, out int count)
     {
         short[] byteOf = s_byteOf;

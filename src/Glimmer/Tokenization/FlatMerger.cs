@@ -14,8 +14,8 @@ internal sealed class FlatMerger
     /// <summary>The most symbols a piece may have here.</summary>
     public const int MaxSymbols = 256;
 
-    /// <summary>A candidate that is none: no symbol here any more, or no merge with its right neighbour.</summary>
-    private const uint None = uint.MaxValue;
+    /// <summary>Candidates from here on are none: there is no symbol any more, or no merge with its right neighbour.</summary>
+    private const uint None = 0xFFFFFF00;
 
     private readonly uint[] _candidates = new uint[MaxSymbols + 8];
     private readonly int[] _ids = new int[MaxSymbols];
@@ -76,7 +76,7 @@ internal sealed class FlatMerger
         while (true)
         {
             uint best = Smallest(ref candidates, vectors);
-            if (best == None)
+            if (best >= None)
                 break;
             int at = (int)(best & 0xFF);
             int right = Unsafe.Add(ref next, at);
@@ -112,9 +112,12 @@ internal sealed class FlatMerger
         }
     }
 
-    /// <summary>Rank and position in one number: the smallest is the pair to merge. Ranks have 20 bits, positions 8.</summary>
+    /// <summary>
+    /// Rank and position in one number: the smallest is the pair to merge. Ranks have 20 bits, positions 8; <see cref="MergeTable.NoMerge"/>
+    /// gives a number from <see cref="None"/> on.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Candidate(int rank, int position) => rank == MergeTable.NoMerge ? None : (uint)rank << 8 | (uint)position;
+    private static uint Candidate(int rank, int position) => (uint)rank << 8 | (uint)position;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint Smallest(ref uint candidates, int vectors)

@@ -37,7 +37,13 @@ internal static class GgufTokenizerReader
             vocabulary.Pieces.AllowDirectUse();
 
         int? bos = Id(metadata.BosTokenId, "bos"), eos = Id(metadata.EosTokenId, "eos");
-        int?[] ends = [eos, Id(metadata.EotTokenId, "eot"), Id(metadata.EomTokenId, "eom"), added.Find(t => t.Text == "<|endoftext|>")?.Id];
+        var ends = new List<int>();
+        foreach (int? end in (ReadOnlySpan<int?>)[eos, Id(metadata.EotTokenId, "eot"), Id(metadata.EomTokenId, "eom"), EndOfText(added)])
+        {
+            if (end is int id && !ends.Contains(id))
+                ends.Add(id);
+        }
+
         // GLM's files name a bos, but the chat template writes it: nothing is ever prepended.
         bool addsBos = !isGlm && (metadata.AddBosToken ?? isLlama);
         Id(metadata.UnknownTokenId, "unknown");
@@ -57,7 +63,7 @@ internal static class GgufTokenizerReader
                 BosId = bos,
                 EosId = eos,
                 PadId = Id(metadata.PaddingTokenId, "padding"),
-                EndIds = [.. ends.OfType<int>().Distinct()],
+                EndIds = ends,
                 ChatTemplate = metadata.ChatTemplate,
             },
         };
@@ -69,6 +75,9 @@ internal static class GgufTokenizerReader
             _ => throw new ModelFormatException($"{source}: tokenizer.ggml.{role}_token_id is {value}, but there are {metadata.Tokens.Count} tokens."),
         };
     }
+
+    /// <summary>Some files name only the end of a turn; the end of text ends a generation too.</summary>
+    private static int? EndOfText(List<AddedToken> added) => added.Find(t => t.Text == "<|endoftext|>")?.Id;
 
     private static (PreTokenizer Splitter, bool IsGlm, bool IsLlama) ReadKind(GgufTokenizerMetadata metadata, string source)
     {
@@ -131,6 +140,7 @@ internal static class GgufTokenizerReader
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ReadOnlySpan<byte> Utf8(string text, ref byte[] buffer)
     {
         if (buffer.Length < 3 * text.Length)

@@ -8,9 +8,9 @@ internal sealed class PairCounts
     private readonly List<Word> _words = [];
     private readonly List<int> _lengths = [];
     private readonly int _maxLength;
-    private readonly Dictionary<ulong, Pair> _pairs = [];
-    private readonly PriorityQueue<ulong, (long Count, ulong Pair)> _queue = new(Comparer<(long Count, ulong Pair)>.Create(MostFrequentFirst));
-    private readonly HashSet<ulong> _grown = [];
+    private readonly Dictionary<PairKey, Pair> _pairs = [];
+    private readonly PriorityQueue<PairKey, Priority> _queue = new();
+    private readonly HashSet<PairKey> _grown = [];
 
     /// <summary>Starts without words; pairs that arise by merging count only when together shorter than <paramref name="maxLength"/>.</summary>
     public PairCounts(int maxLength) => _maxLength = maxLength;
@@ -42,18 +42,18 @@ internal sealed class PairCounts
     /// <summary>Takes the most frequent pair; of equally frequent ones that with the smallest left id, then right id. False when none is left.</summary>
     public bool TryTake(out int left, out int right, out long count)
     {
-        while (_queue.TryDequeue(out ulong pair, out (long Count, ulong Pair) priority))
+        while (_queue.TryDequeue(out PairKey pair, out Priority priority))
         {
             count = _pairs[pair].Count;
             if (count == priority.Count)
             {
-                (left, right) = ((int)(pair >> 32), (int)(uint)pair);
+                (left, right) = pair;
                 return true;
             }
 
             // The count fell since the pair was queued (a rise is queued at once).
             if (count > 0)
-                _queue.Enqueue(pair, (count, pair));
+                _queue.Enqueue(pair, new Priority(count, pair));
         }
 
         (left, right, count) = (0, 0, 0);
@@ -63,7 +63,7 @@ internal sealed class PairCounts
     /// <summary>Replaces a pair in all words, from left to right without overlap.</summary>
     public void Merge(int left, int right, int result)
     {
-        foreach (int word in _pairs[Key(left, right)].TakeWords())
+        foreach (int word in _pairs[new PairKey(left, right)].TakeWords())
             MergeIn(word, left, right, result);
         Queue();
     }
@@ -106,7 +106,7 @@ internal sealed class PairCounts
         (int leftLength, int rightLength) = (_lengths[left], _lengths[right]);
         if (leftLength + rightLength >= _maxLength && leftLength + rightLength > 2)
             return;
-        ulong key = Key(left, right);
+        var key = new PairKey(left, right);
         ref Pair? pair = ref CollectionsMarshal.GetValueRefOrAddDefault(_pairs, key, out _);
         pair ??= new Pair();
         pair.Count += by;
@@ -118,19 +118,29 @@ internal sealed class PairCounts
 
     private void Queue()
     {
-        foreach (ulong key in _grown)
+        foreach (PairKey key in _grown)
         {
             if (_pairs[key].Count is > 0 and long count)
-                _queue.Enqueue(key, (count, key));
+                _queue.Enqueue(key, new Priority(count, key));
         }
 
         _grown.Clear();
     }
 
-    private static ulong Key(int left, int right) => (ulong)(uint)left << 32 | (uint)right;
+    private readonly record struct PairKey(int Left, int Right)
+    {
+        // The default combination costs more; that of a ulong (left ^ right) makes most pairs collide.
+        public override int GetHashCode() => (int)((((ulong)(uint)Left << 32) | (uint)Right) * 0x9E3779B97F4A7C15UL >> 32);
+    }
 
-    private static int MostFrequentFirst((long Count, ulong Pair) a, (long Count, ulong Pair) b) =>
-        a.Count != b.Count ? b.Count.CompareTo(a.Count) : a.Pair.CompareTo(b.Pair);
+    /// <summary>Most frequent first, then smallest left id, then smallest right id.</summary>
+    private readonly record struct Priority(long Count, PairKey Pair) : IComparable<Priority>
+    {
+        public int CompareTo(Priority other) =>
+            Count != other.Count ? other.Count.CompareTo(Count)
+            : Pair.Left != other.Pair.Left ? Pair.Left.CompareTo(other.Pair.Left)
+            : Pair.Right.CompareTo(other.Pair.Right);
+    }
 
     private readonly record struct Word(int[] Symbols, int Length, long Count);
 

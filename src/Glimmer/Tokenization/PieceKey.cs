@@ -21,6 +21,7 @@ internal readonly record struct PieceKey(ulong Low, ulong High)
     }
 
     /// <summary>Reads a piece of at most 16 bytes from memory that may end behind it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static PieceKey Load(ReadOnlySpan<byte> piece)
     {
         Span<byte> padded = stackalloc byte[16];

@@ -138,6 +138,7 @@ internal sealed class PieceTable
     }
 
     /// <summary>The slot of a long piece, or an empty one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public ref LongSlot FindLong(ReadOnlySpan<byte> piece)
     {
         uint hash = LongHash(piece);
@@ -151,6 +152,7 @@ internal sealed class PieceTable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint LongHash(ReadOnlySpan<byte> bytes)
     {
         PieceKey head = PieceKey.Load(bytes[..16]);

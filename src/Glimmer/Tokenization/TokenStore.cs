@@ -40,13 +40,18 @@ internal sealed class TokenStore
     public int Count { get; private set; }
 
     /// <summary>The bytes an id decodes to; empty for an id without a token.</summary>
-    public ReadOnlySpan<byte> this[int id] =>
-        (uint)id < (uint)Count ? _bytes.AsSpan(_entries[id].Start, _entries[id].Length) : default;
+    public ReadOnlySpan<byte> this[int id]
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (uint)id < (uint)Count ? _bytes.AsSpan(_entries[id].Start, _entries[id].Length) : default;
+    }
 
     /// <summary>The flags of an id.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public TokenFlags Flags(int id) => (uint)id < (uint)Count ? _entries[id].Flags : TokenFlags.None;
 
     /// <summary>Sets an id's token. The id is below <see cref="MaxIds"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Set(int id, ReadOnlySpan<byte> bytes, TokenFlags flags)
     {
         if (id >= _entries.Length)

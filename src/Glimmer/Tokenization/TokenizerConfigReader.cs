@@ -30,7 +30,7 @@ internal static class TokenizerConfigReader
                 ChatTemplate = Template(config),
             };
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException)
         {
             throw new ModelFormatException($"{source} is malformed: {e.Message}", e);
         }

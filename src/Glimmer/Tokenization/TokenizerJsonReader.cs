@@ -44,7 +44,7 @@ internal ref struct TokenizerJsonReader
         {
             throw new ModelFormatException($"{source} is not valid JSON: {e.Message} The download may be incomplete.", e);
         }
-        catch (InvalidOperationException e)
+        catch (Exception e) when (e is InvalidOperationException or FormatException)
         {
             throw new ModelFormatException($"{source} holds text that is not valid Unicode or a value of an unexpected type: {e.Message}", e);
         }

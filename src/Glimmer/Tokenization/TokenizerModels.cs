@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Glimmer.Tokenization;
 
 /// <summary>Builds the byte-pair models of a tokenizer: one that may produce every id, and one that never produces an added token.</summary>
@@ -24,7 +26,7 @@ internal static class TokenizerModels
         bool differs = definition.UnknownId >= 0 && isAdded[definition.UnknownId]
             || byteIds.Any(id => id >= 0 && isAdded[id])
             || definition.IgnoresMerges && definition.AddedTokens.Any(t => (definition.Tokens.Flags(t.Id) & TokenFlags.Bytes) != 0)
-            || definition.Merges.Any(m => isAdded[m.Result]);
+            || MakesAny(definition.Merges, isAdded);
         if (!differs)
             return new Lazy<BytePairEncoder>(full);
         return new Lazy<BytePairEncoder>(() =>
@@ -35,6 +37,18 @@ internal static class TokenizerModels
             return new BytePairEncoder(
                 definition.Pieces.Without(id => isAdded[id]), new MergeTable(merges, plainBytes), plainBytes, unknown, definition.FusesUnknown);
         });
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool MakesAny(Merge[] merges, bool[] isAdded)
+    {
+        foreach (ref readonly Merge merge in merges.AsSpan())
+        {
+            if (isAdded[merge.Result])
+                return true;
+        }
+
+        return false;
     }
 
     private static int[] ByteIds(PieceTable pieces)

@@ -8,7 +8,8 @@ internal sealed class VocabularyBuilder
 {
     private readonly string _source;
     private readonly Dictionary<string, int> _unspellable = [];
-    private readonly List<Merge> _merges = [];
+    private Merge[] _merges = new Merge[1024];
+    private int _mergeCount;
     private byte[] _spelling = new byte[1024];
     private PieceTable? _pieces;
 
@@ -26,7 +27,7 @@ internal sealed class VocabularyBuilder
     public IReadOnlyDictionary<string, int> Unspellable => _unspellable;
 
     /// <summary>The merges so far.</summary>
-    public Merge[] Merges => [.. _merges];
+    public Merge[] Merges => _merges[.._mergeCount];
 
     /// <summary>The tokens by their bytes; complete when the first merge is added or this is first read.</summary>
     public PieceTable Pieces => _pieces ??= BuildPieces();
@@ -34,6 +35,7 @@ internal sealed class VocabularyBuilder
     /// <summary>Adds the token of an id, spelled as in the file.</summary>
     /// <param name="id">The id.</param>
     /// <param name="spelled">Its spelling, valid UTF-8.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Add(long id, ReadOnlySpan<byte> spelled)
     {
         CheckId(id, spelled);
@@ -84,8 +86,6 @@ internal sealed class VocabularyBuilder
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void AddMerge(ReadOnlySpan<byte> left, ReadOnlySpan<byte> right)
     {
-        if (_merges.Count == MergeTable.NoMerge)
-            throw new UnsupportedModelException($"{_source}: more than {MergeTable.NoMerge} merges are not supported.");
         int most = left.Length + right.Length;
         if (_spelling.Length < most)
             _spelling = new byte[2 * most];
@@ -109,16 +109,23 @@ internal sealed class VocabularyBuilder
         return ByteAlphabet.TryRead(spelled, bytes) ? Pieces.IdOf(bytes) : -1;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AddMerge(int left, int right, int result, ReadOnlySpan<byte> leftText, ReadOnlySpan<byte> rightText)
     {
-        if (left < 0 || right < 0 || result < 0)
-        {
-            (string l, string r) = (Encoding.UTF8.GetString(leftText), Encoding.UTF8.GetString(rightText));
-            throw new ModelFormatException(
-                $"{_source}: merge {_merges.Count} ('{l}' + '{r}') names '{(left < 0 ? l : right < 0 ? r : l + r)}', which is not in the vocabulary.");
-        }
+        if ((left | right | result) < 0 || _mergeCount == MergeTable.MaxMerges)
+            ThrowMerge(left, right, leftText, rightText);
+        if (_mergeCount == _merges.Length)
+            Array.Resize(ref _merges, 2 * _mergeCount);
+        _merges[_mergeCount++] = new Merge(left, right, result);
+    }
 
-        _merges.Add(new Merge(left, right, result));
+    private void ThrowMerge(int left, int right, ReadOnlySpan<byte> leftText, ReadOnlySpan<byte> rightText)
+    {
+        if (_mergeCount == MergeTable.MaxMerges)
+            throw new UnsupportedModelException($"{_source}: more than {MergeTable.MaxMerges} merges are not supported.");
+        (string l, string r) = (Encoding.UTF8.GetString(leftText), Encoding.UTF8.GetString(rightText));
+        throw new ModelFormatException(
+            $"{_source}: merge {_mergeCount} ('{l}' + '{r}') names '{(left < 0 ? l : right < 0 ? r : l + r)}', which is not in the vocabulary.");
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -148,13 +155,19 @@ internal sealed class VocabularyBuilder
         return pieces;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void CheckId(long id, ReadOnlySpan<byte> spelled)
+    {
+        if ((ulong)id >= TokenStore.MaxIds)
+            ThrowId(id, spelled);
+    }
+
+    private void ThrowId(long id, ReadOnlySpan<byte> spelled)
     {
         if (id < 0)
             throw new ModelFormatException($"{_source}: the token '{Encoding.UTF8.GetString(spelled)}' has the negative id {id}.");
-        if (id >= TokenStore.MaxIds)
-            throw new UnsupportedModelException(
-                $"{_source}: the token '{Encoding.UTF8.GetString(spelled)}' has id {id}; ids of {TokenStore.MaxIds} and above are not supported.");
+        throw new UnsupportedModelException(
+            $"{_source}: the token '{Encoding.UTF8.GetString(spelled)}' has id {id}; ids of {TokenStore.MaxIds} and above are not supported.");
     }
 
     private string TextOf(int id) =>
