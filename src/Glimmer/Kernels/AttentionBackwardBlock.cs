@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using static Glimmer.Kernels.AttentionBackward;
 
 namespace Glimmer.Kernels;
@@ -47,24 +46,12 @@ internal static unsafe class AttentionBackwardBlock<I, V>
     {
         AttentionShape shape = part.Shape;
         int from = chunk * Chunk, to = Math.Min(part.Tokens, from + Chunk);
-        SideBySide(part.K + from * part.KeyStride, part.KeyStride, to - from, shape.KeyDim, memory + state->Scratch.KeyLanes + (long)from * shape.KeyDim);
-        SideBySide(part.V + from * part.ValueStride, part.ValueStride, to - from, shape.ValueDim, memory + state->Scratch.ValueLanes + (long)from * shape.ValueDim);
+        SideBySide.WriteStrided(part.K + from * part.KeyStride, part.KeyStride, to - from, shape.KeyDim, memory + state->Scratch.KeyLanes + (long)from * shape.KeyDim);
+        SideBySide.WriteStrided(part.V + from * part.ValueStride, part.ValueStride, to - from, shape.ValueDim, memory + state->Scratch.ValueLanes + (long)from * shape.ValueDim);
         for (int key = from; key < to; key++)
         {
             new Span<float>(part.Dk + key * part.KeyStride, shape.KeyDim).Clear();
             new Span<float>(part.Dv + key * part.ValueStride, shape.ValueDim).Clear();
-        }
-    }
-
-    /// <summary>Lays up to 64 rows side by side, [groups][dim][16].</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void SideBySide(float* rows, nint stride, int count, int dim, float* target)
-    {
-        for (int i = 0; i < count; i++, rows += stride)
-        {
-            float* lane = target + (long)(i / Lanes) * dim * Lanes + i % Lanes;
-            for (int d = 0; d < dim; d++)
-                lane[d * Lanes] = rows[d];
         }
     }
 

@@ -77,8 +77,8 @@ internal static unsafe class AttentionBackwardSparse<I, V>
         for (int start = 0; start < part.Counts[token]; start += Chunk)
         {
             int count = Math.Min(Chunk, part.Counts[token] - start), groups = (count + Lanes - 1) / Lanes;
-            SideBySide(part.K, part.KeyStride, list + start, count, keyDim, keyLanes);
-            SideBySide(part.V, part.ValueStride, list + start, count, valueDim, valueLanes);
+            SideBySide.WriteListed(part.K, part.KeyStride, list + start, count, keyDim, keyLanes);
+            SideBySide.WriteListed(part.V, part.ValueStride, list + start, count, valueDim, valueLanes);
             AttentionProducts<I, V>.AgainstLanes(q, keyDim, rows, keyLanes, keyDim, groups, weights + start, stride);
             AttentionProducts<I, V>.AgainstLanes(dout, valueDim, rows, valueLanes, valueDim, groups, dscores + start, stride);
             for (int r = 0; r < rows; r++)
@@ -89,18 +89,6 @@ internal static unsafe class AttentionBackwardSparse<I, V>
         }
 
         AttentionBackwardRows<I, V>.StoreDq(part, token * rows, rows, dq);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void SideBySide(float* rows, nint stride, int* list, int count, int dim, float* target)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            float* row = rows + list[i] * stride;
-            float* lane = target + (long)(i / Lanes) * dim * Lanes + i % Lanes;
-            for (int d = 0; d < dim; d++)
-                lane[d * Lanes] = row[d];
-        }
     }
 
     // Phase B: 64 columns of dk or dv, token after token. The rows of a chunk of keys are collected, go on, and are put back.

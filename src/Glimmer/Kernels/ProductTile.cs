@@ -55,6 +55,22 @@ internal readonly struct TermsOfRows : ILeftLayout
     public static bool Transposed => true;
 }
 
+/// <summary>Whether a tile prefetches.</summary>
+internal interface IPrefetch
+{
+    static abstract bool Enabled { get; }
+}
+
+internal readonly struct NoPrefetch : IPrefetch
+{
+    public static bool Enabled => false;
+}
+
+internal readonly struct PrefetchAhead : IPrefetch
+{
+    public static bool Enabled => true;
+}
+
 /// <summary>The register tile of all attention products: up to six rows times a few vectors, one chain an output.</summary>
 /// <remarks>
 /// <c>c[r, n] = fma(a[r, k], b[k, n], c[r, n])</c> for k = 0, 1, 2 ... from +0, or from the value in memory when a chain goes on.
@@ -67,32 +83,33 @@ internal static unsafe class ProductTile
 
     /// <summary>Runs one tile of <paramref name="rows"/> (1 to 6) rows; see <see cref="Run"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Dispatch<I, V, U, A>(
-        int rows, float* a, nint aStride, float* b, nint bStep, nint bOffset, nint terms, float* c, nint cStride, bool resume)
+    public static void Dispatch<I, V, U, A, P>(
+        int rows, float* a, nint aStride, float* b, nint bStep, nint bOffset, nint terms, float* c, nint cStride, bool resume, nint ahead)
         where I : struct, IVectorIsa<V>
         where V : struct
         where U : struct, ITileSize
         where A : struct, ILeftLayout
+        where P : struct, IPrefetch
     {
         switch (rows)
         {
             case 1:
-                Run<I, V, Size1, U, A>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume);
+                Run<I, V, Size1, U, A, P>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume, ahead);
                 break;
             case 2:
-                Run<I, V, Size2, U, A>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume);
+                Run<I, V, Size2, U, A, P>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume, ahead);
                 break;
             case 3:
-                Run<I, V, Size3, U, A>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume);
+                Run<I, V, Size3, U, A, P>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume, ahead);
                 break;
             case 4:
-                Run<I, V, Size4, U, A>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume);
+                Run<I, V, Size4, U, A, P>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume, ahead);
                 break;
             case 5:
-                Run<I, V, Size5, U, A>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume);
+                Run<I, V, Size5, U, A, P>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume, ahead);
                 break;
             default:
-                Run<I, V, Size6, U, A>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume);
+                Run<I, V, Size6, U, A, P>(a, aStride, b, bStep, bOffset, terms, c, cStride, resume, ahead);
                 break;
         }
     }
@@ -107,13 +124,15 @@ internal static unsafe class ProductTile
     /// <param name="c">Outputs: vector u of row r is at <c>c + r * cStride + u * Lanes</c>.</param>
     /// <param name="cStride">Floats from one row to the next.</param>
     /// <param name="resume">Whether the chains go on from the outputs in memory.</param>
+    /// <param name="ahead">What to prefetch while reading <paramref name="b"/>: memory this many floats further.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Run<I, V, R, U, A>(float* a, nint aStride, float* b, nint bStep, nint bOffset, nint terms, float* c, nint cStride, bool resume)
+    private static void Run<I, V, R, U, A, P>(float* a, nint aStride, float* b, nint bStep, nint bOffset, nint terms, float* c, nint cStride, bool resume, nint ahead)
         where I : struct, IVectorIsa<V>
         where V : struct
         where R : struct, ITileSize
         where U : struct, ITileSize
         where A : struct, ILeftLayout
+        where P : struct, IPrefetch
     {
         V s00 = I.Zero, s01 = I.Zero, s02 = I.Zero, s03 = I.Zero;
         V s10 = I.Zero, s11 = I.Zero, s12 = I.Zero, s13 = I.Zero;
@@ -208,6 +227,17 @@ internal static unsafe class ProductTile
             V y1 = U.Value > 1 ? I.Load(b1 + at) : y0;
             V y2 = U.Value > 2 ? I.Load(b2 + at) : y0;
             V y3 = U.Value > 2 ? I.Load(b3 + at) : y0;
+            if (P.Enabled)
+            {
+                I.Prefetch(b + at + ahead);
+                if (U.Value > 2)
+                {
+                    I.Prefetch(b1 + at + ahead);
+                    I.Prefetch(b2 + at + ahead);
+                    I.Prefetch(b3 + at + ahead);
+                }
+            }
+
             at += bStep;
 
             {
