@@ -89,7 +89,8 @@ internal static unsafe class AttentionBenchmark
         new Span<float>(lse.Pointer, tokens * shape.Heads).Fill(8f);
         long queries = (long)tokens * shape.Heads * shape.KeyDim, outputs = (long)tokens * shape.Heads * shape.ValueDim;
         long keys = (long)tokens * shape.KvHeads * shape.KeyDim, values = (long)tokens * shape.KvHeads * shape.ValueDim;
-        float* q = (float*)rows.Pointer, dq = q + queries, o = dq + queries, dout = o + outputs, k = dout + outputs, dk = k + keys, v = dk + keys, dv = v + values;
+        float* q = (float*)rows.Pointer, dq = q + queries, o = dq + queries, dout = o + outputs;
+        float* k = dout + outputs, dk = k + keys, v = dk + keys, dv = v + values;
         var document = new AttentionSequence(0, tokens, 0, null);
         (double seconds, double best) = Time(() => Attention.Backward(team, shape, [document], q, k, v, o, (float*)lse.Pointer, dout, dq, dk, dv));
         double pairs = 0.5 * tokens * (tokens + 1);
@@ -139,7 +140,8 @@ internal static unsafe class AttentionBenchmark
         string bandwidth = gigabytes is double value ? string.Create(CultureInfo.InvariantCulture, $",\"gb_per_s\":{value:F1}") : "";
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{{\"bench\":\"{what}\",\"model\":\"{model}\",{details},\"threads\":{team.Threads},\"ms\":{seconds * 1e3:F3},\"best_ms\":{best * 1e3:F3},\"gflops\":{gflops:F1}{bandwidth}}}"));
+            $"{{\"bench\":\"{what}\",\"model\":\"{model}\",{details},\"threads\":{team.Threads},"
+            + $"\"ms\":{seconds * 1e3:F3},\"best_ms\":{best * 1e3:F3},\"gflops\":{gflops:F1}{bandwidth}}}"));
     }
 
     private static void Fill(NativeBuffer buffer)

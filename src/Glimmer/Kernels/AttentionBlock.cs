@@ -13,7 +13,9 @@ internal static unsafe class AttentionBlock<I, V>
     private const int Chunk = AttentionForward.Chunk;
     private const int ScoreStride = AttentionForward.ScoreStride;
 
-    /// <summary>Blocks of few rows wait for memory, so they ask for the next page while they work on one; for many rows it would only cost instructions.</summary>
+    /// <summary>
+    /// Blocks of few rows wait for memory, so they ask for the next page while they work on one; for many rows it would only cost instructions.
+    /// </summary>
     private const int PrefetchRows = 24;
 
     /// <summary>Runs jobs until none is left.</summary>
@@ -70,7 +72,8 @@ internal static unsafe class AttentionBlock<I, V>
                 m[r] = SpanSoftmax<I, V>.Run(scores + (long)r * ScoreStride, Math.Min(Attention.Span, visible[r] - start), shape.Scale, out l[r]);
             WeighSpan(state, sequence, job, memory, visible, first, start, o);
             for (int r = first; whole && span > 0 && r < rows; r++)
-                SpanSoftmax<I, V>.Merge(m[r], l[r], o + (long)r * shape.ValueDim, ref maxima[r], ref sums[r], output + (long)r * shape.ValueDim, shape.ValueDim);
+                SpanSoftmax<I, V>.Merge(
+                    m[r], l[r], o + (long)r * shape.ValueDim, ref maxima[r], ref sums[r], output + (long)r * shape.ValueDim, shape.ValueDim);
         }
 
         for (int r = 0; whole && r < rows; r++)
@@ -97,7 +100,15 @@ internal static unsafe class AttentionBlock<I, V>
                 int count = Math.Min(ProductTile.Rows, rows - r);
                 int groups = Math.Min(Chunk / KeyValueLayout.Lanes, (visible[r + count - 1] - key + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes);
                 AttentionProducts<I, V>.AgainstLanes(
-                    memory + (long)r * dim, dim, count, keys, dim, groups, scores + (long)r * ScoreStride + (key - start), ScoreStride, r == first ? next : null);
+                    memory + (long)r * dim,
+                    dim,
+                    count,
+                    keys,
+                    dim,
+                    groups,
+                    scores + (long)r * ScoreStride + (key - start),
+                    ScoreStride,
+                    r == first ? next : null);
             }
         }
     }
@@ -119,7 +130,18 @@ internal static unsafe class AttentionBlock<I, V>
                 : key + Chunk < visible[rows - 1] ? PageKeys(state, sequence, job, key + Chunk)
                 : null;
             AttentionProducts<I, V>.AgainstVisibleRows(
-                scores + (long)first * ScoreStride + (key - start), ScoreStride, rows - first, visible + first, key, Chunk, values, dim, o + (long)first * dim, dim, key > start, next);
+                scores + (long)first * ScoreStride + (key - start),
+                ScoreStride,
+                rows - first,
+                visible + first,
+                key,
+                Chunk,
+                values,
+                dim,
+                o + (long)first * dim,
+                dim,
+                key > start,
+                next);
         }
     }
 

@@ -27,7 +27,8 @@ internal static unsafe class AttentionForward
 
     /// <summary>See <see cref="Attention.SparseForward"/>; <paramref name="positions"/> null is dense.</summary>
     public static void Run(
-        ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences, int* positions, int stride, int* counts, float* q, float* output, float* lse)
+        ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences,
+        int* positions, int stride, int* counts, float* q, float* output, float* lse)
     {
         bool sparse = positions != null;
         int blocks = 0, spans = 1;
@@ -41,7 +42,8 @@ internal static unsafe class AttentionForward
             {
                 int count = counts[sequence.FirstToken + t];
                 if (count < 1 || count > sequence.FirstPosition + t + 1)
-                    throw new ArgumentOutOfRangeException(nameof(counts), count, $"Token {sequence.FirstToken + t} of the batch must choose 1 to {sequence.FirstPosition + t + 1} keys.");
+                    throw new ArgumentOutOfRangeException(
+                        nameof(counts), count, $"Token {sequence.FirstToken + t} of the batch must choose 1 to {sequence.FirstPosition + t + 1} keys.");
                 most = Math.Max(most, count);
             }
 

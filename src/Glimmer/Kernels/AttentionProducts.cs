@@ -30,7 +30,8 @@ internal static unsafe class AttentionProducts<I, V>
             if (I.Lanes == Lanes && groups == 4)
             {
                 if (r == 0 && next != null)
-                    ProductTile.Dispatch<I, V, Size4, RowsOfTerms, PrefetchAhead>(count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, (nint)(next - keys));
+                    ProductTile.Dispatch<I, V, Size4, RowsOfTerms, PrefetchAhead>(
+                        count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, (nint)(next - keys));
                 else
                     ProductTile.Dispatch<I, V, Size4, RowsOfTerms, NoPrefetch>(count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, 0);
                 continue;
@@ -41,12 +42,14 @@ internal static unsafe class AttentionProducts<I, V>
                 float* right = keys + group * groupFloats;
                 if (I.Lanes == Lanes)
                 {
-                    ProductTile.Dispatch<I, V, Size1, RowsOfTerms, NoPrefetch>(count, left, aStride, right, Lanes, 0, dim, target + group * Lanes, cStride, false, 0);
+                    ProductTile.Dispatch<I, V, Size1, RowsOfTerms, NoPrefetch>(
+                        count, left, aStride, right, Lanes, 0, dim, target + group * Lanes, cStride, false, 0);
                     continue;
                 }
 
                 for (int lane = 0; lane < Lanes; lane += 2 * I.Lanes)
-                    ProductTile.Dispatch<I, V, Size2, RowsOfTerms, NoPrefetch>(count, left, aStride, right + lane, Lanes, I.Lanes, dim, target + group * Lanes + lane, cStride, false, 0);
+                    ProductTile.Dispatch<I, V, Size2, RowsOfTerms, NoPrefetch>(
+                        count, left, aStride, right + lane, Lanes, I.Lanes, dim, target + group * Lanes + lane, cStride, false, 0);
             }
         }
     }
@@ -65,7 +68,8 @@ internal static unsafe class AttentionProducts<I, V>
     /// <param name="resume">Whether the chains go on from the outputs in memory; otherwise they start at +0.</param>
     /// <param name="next">What will be read next in the same shape, to be prefetched with 512-bit registers; null for nothing.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void AgainstRows<A>(float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume, float* next = null)
+    public static void AgainstRows<A>(
+        float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume, float* next = null)
         where A : struct, ILeftLayout
     {
         for (int r = 0; r < rows; r += ProductTile.Rows)
@@ -80,7 +84,8 @@ internal static unsafe class AttentionProducts<I, V>
                 for (; n + 4 * I.Lanes <= columns; n += 4 * I.Lanes)
                 {
                     if (prefetch)
-                        ProductTile.Dispatch<I, V, Size4, A, PrefetchAhead>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, (nint)(next - b));
+                        ProductTile.Dispatch<I, V, Size4, A, PrefetchAhead>(
+                            count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, (nint)(next - b));
                     else
                         ProductTile.Dispatch<I, V, Size4, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
                 }
@@ -98,7 +103,9 @@ internal static unsafe class AttentionProducts<I, V>
         }
     }
 
-    /// <summary><see cref="AgainstRows"/> for rows of weights that see different numbers of keys: <c>o[r] = fma(w[r, k], v[k], o[r])</c> for the keys a row sees.</summary>
+    /// <summary>
+    /// <see cref="AgainstRows"/> for rows of weights that see different numbers of keys: <c>o[r] = fma(w[r, k], v[k], o[r])</c> for the keys a row sees.
+    /// </summary>
     /// <param name="weights">Weights of the keys of a chunk.</param>
     /// <param name="stride">Floats from one row of weights to the next.</param>
     /// <param name="rows">Number of rows.</param>
@@ -112,7 +119,8 @@ internal static unsafe class AttentionProducts<I, V>
     /// <param name="resume">Whether the chains go on from the outputs in memory; otherwise they start at +0.</param>
     /// <param name="next">What will be read next in the same shape, to be prefetched with 512-bit registers; null for nothing.</param>
     public static void AgainstVisibleRows(
-        float* weights, nint stride, int rows, int* visible, int start, int length, float* values, nint valueStride, float* o, int dim, bool resume, float* next = null)
+        float* weights, nint stride, int rows, int* visible, int start, int length,
+        float* values, nint valueStride, float* o, int dim, bool resume, float* next = null)
     {
         // Rows of a tile share the keys that all of them see; the rest follows for the later rows alone.
         for (int r = 0; r < rows; r += ProductTile.Rows)
@@ -129,8 +137,17 @@ internal static unsafe class AttentionProducts<I, V>
                 }
 
                 AgainstRows<RowsOfTerms>(
-                    weights + from * stride + done, stride, last - from, values + done * valueStride, valueStride, keys - done, o + (long)from * dim, dim, dim, resume || done > 0,
-                    r == 0 && done == 0 && next != null ? next : null);
+                    weights + from * stride + done,
+                    stride,
+                    last - from,
+                    values + done * valueStride,
+                    valueStride,
+                    keys - done,
+                    o + (long)from * dim,
+                    dim,
+                    dim,
+                    resume || done > 0,
+                    r == 0 && done == 0 ? next : null);
                 done = keys;
             }
         }

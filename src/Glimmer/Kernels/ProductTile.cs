@@ -126,7 +126,8 @@ internal static unsafe class ProductTile
     /// <param name="resume">Whether the chains go on from the outputs in memory.</param>
     /// <param name="ahead">What to prefetch while reading <paramref name="b"/>: memory this many floats further.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Run<I, V, R, U, A, P>(float* a, nint aStride, float* b, nint bStep, nint bOffset, nint terms, float* c, nint cStride, bool resume, nint ahead)
+    private static void Run<I, V, R, U, A, P>(
+        float* a, nint aStride, float* b, nint bStep, nint bOffset, nint terms, float* c, nint cStride, bool resume, nint ahead)
         where I : struct, IVectorIsa<V>
         where V : struct
         where R : struct, ITileSize

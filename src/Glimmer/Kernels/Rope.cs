@@ -16,7 +16,8 @@ internal enum RopePairing
 /// <summary>Rotary position embedding, in place.</summary>
 /// <remarks>
 /// A pair (a, b) becomes <c>a' = fma(a, cos, -(b * sin))</c>, <c>b' = fma(b, cos, a * sin)</c>. The backward pass rotates the gradient by the negative
-/// angle. Only the table's <see cref="RopeTable.Dim"/> elements from the given pointer on are touched, so a partial rotation passes the pointer to its first element.
+/// angle. Only the table's <see cref="RopeTable.Dim"/> elements from the given pointer on are touched, so a partial rotation passes the
+/// pointer to its first element.
 /// </remarks>
 internal static unsafe partial class Rope
 {
@@ -33,7 +34,8 @@ internal static unsafe partial class Rope
     /// <param name="inverse">Whether to rotate by the negative angle: the backward pass.</param>
     /// <exception cref="ArgumentOutOfRangeException">A position has no row in the table.</exception>
     public static void Apply(
-        ThreadTeam team, RopeTable table, int* positions, int tokens, float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse = false)
+        ThreadTeam team, RopeTable table, int* positions, int tokens,
+        float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse = false)
     {
         if (tokens == 0)
             return;
@@ -131,7 +133,8 @@ internal static unsafe partial class Rope
     }
 
     private readonly struct State(
-        float* rows, int dim, int* positions, int tokens, float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse, float* scratch)
+        float* rows, int dim, int* positions, int tokens,
+        float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse, float* scratch)
     {
         public readonly float* Rows = rows;
         public readonly int Dim = dim;

@@ -23,7 +23,8 @@ internal readonly record struct RouterShape(int Experts, int Chosen, int Groups,
         if (Experts % Groups != 0)
             throw new ArgumentOutOfRangeException(nameof(Groups), Groups, $"{Experts} experts do not form {Groups} groups of equal size.");
         if (Chosen > Experts / Groups * ChosenGroups)
-            throw new ArgumentOutOfRangeException(nameof(Chosen), Chosen, $"{Chosen} experts cannot be chosen from {ChosenGroups} groups of {Experts / Groups}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(Chosen), Chosen, $"{Chosen} experts cannot be chosen from {ChosenGroups} groups of {Experts / Groups}.");
     }
 }
 
@@ -31,7 +32,8 @@ internal readonly record struct RouterShape(int Experts, int Chosen, int Groups,
 /// <remarks>
 /// All in fp32. <c>s = sigmoid(logit)</c>; <c>b = s + bias</c> (one rounding). A group's score is the sum of its two largest b; experts outside the best
 /// groups get -infinity. The K largest b are chosen (<see cref="TopK"/>), ids ascending. <c>w = s / (sum + 1e-20) * scale</c>: the sum is a chain of adds
-/// over the chosen experts in ascending id from +0, then one rounding for each of the addition, the division and the product (without normalisation <c>w = s * scale</c>).
+/// over the chosen experts in ascending id from +0, then one rounding for each of the addition, the division and the product (without
+/// normalisation <c>w = s * scale</c>).
 /// Backward, with Z = sum + 1e-20: <c>c = chain fma(dw, s, c)</c>, <c>ds = (scale / Z) * (dw - c / Z)</c>, <c>dlogit = ds * s * (1 - s)</c> from left to right;
 /// the choice and the bias have no gradient. transformers <c>Glm4MoeTopkRouter</c>.
 /// </remarks>
@@ -97,7 +99,8 @@ internal static unsafe partial class Router
                     break;
             }
 
-            Choose(state->Shape, t, scores, scratch, scratch + 2 * experts, state->Ids + (long)t * state->Shape.Chosen, state->Weights + (long)t * state->Shape.Chosen);
+            Choose(state->Shape, t, scores, scratch, scratch + 2 * experts, state->Ids + (long)t * state->Shape.Chosen,
+                state->Weights + (long)t * state->Shape.Chosen);
         }
     }
 

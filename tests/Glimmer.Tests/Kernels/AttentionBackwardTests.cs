@@ -98,7 +98,8 @@ public sealed unsafe class AttentionBackwardTests
     {
         using var team = new ThreadTeam(1);
         Assert.Throws<ArgumentOutOfRangeException>(() =>
-            Attention.Backward(team, new AttentionShape(1, 1, 4, 4, 1f), [new AttentionSequence(0, 1, 5, null)], null, null, null, null, null, null, null, null, null));
+            Attention.Backward(
+                team, new AttentionShape(1, 1, 4, 4, 1f), [new AttentionSequence(0, 1, 5, null)], null, null, null, null, null, null, null, null, null));
     }
 
     [Fact]
@@ -116,7 +117,8 @@ public sealed unsafe class AttentionBackwardTests
 
     private static double[] Random(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextDouble() * 2 - 1)];
 
-    private static void ForwardDouble(AttentionShape shape, int tokens, int[]? positions, int[]? counts, double[] q, double[] k, double[] v, double[] output, double[] lse)
+    private static void ForwardDouble(
+        AttentionShape shape, int tokens, int[]? positions, int[]? counts, double[] q, double[] k, double[] v, double[] output, double[] lse)
     {
         var page = new double[shape.Layout.PageFloats];
         fixed (double* pagePointer = page, qp = q, kp = k, vp = v, op = output, lp = lse)

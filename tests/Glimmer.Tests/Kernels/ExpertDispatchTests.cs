@@ -45,10 +45,12 @@ public sealed unsafe class ExpertDispatchTests
         var routing = new Routing(tokens, chosen, experts, seed: 2);
         var random = new Random(3);
         float[] Rows(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() * 2 - 1)];
-        float[] x = Rows(tokens * dim), shared = Rows(tokens * dim), dy = Rows(tokens * dim), outputs = Rows(tokens * chosen * dim), weights = Rows(tokens * chosen);
+        float[] x = Rows(
+            tokens * dim), shared = Rows(tokens * dim), dy = Rows(tokens * dim), outputs = Rows(tokens * chosen * dim), weights = Rows(tokens * chosen);
         routing.With(assignment =>
         {
-            float[] y = new float[x.Length], plain = new float[x.Length], doutputs = new float[outputs.Length], dweights = new float[weights.Length], dx = new float[x.Length];
+            float[] y = new float[x.Length], plain = new float[x.Length], dx = new float[x.Length];
+            float[] doutputs = new float[outputs.Length], dweights = new float[weights.Length];
             fixed (float* sp = shared, gp = dy, op = outputs, wp = weights, yp = y, pp = plain, dop = doutputs, dwp = dweights, dxp = dx)
             {
                 ExpertDispatch.CombineScalar(assignment, dim, wp, op, sp, yp);
@@ -63,7 +65,8 @@ public sealed unsafe class ExpertDispatchTests
                 {
                     using SimdLevels.Scope scope = SimdLevels.Use(level);
                     using var team = new ThreadTeam(threads);
-                    float[] rows = new float[outputs.Length], fast = new float[x.Length], fastDout = new float[outputs.Length], fastDw = new float[weights.Length];
+                    float[] rows = new float[outputs.Length], fast = new float[x.Length];
+                    float[] fastDout = new float[outputs.Length], fastDw = new float[weights.Length];
                     fixed (float* xp = x, sp = shared, gp = dy, op = outputs, wp = weights, rp = rows, fp = fast, dop = fastDout, dwp = fastDw)
                     {
                         ExpertDispatch.Gather(team, assignment, dim, xp, rp);
@@ -117,7 +120,8 @@ public sealed unsafe class ExpertDispatchTests
 
         public void With(Use use)
         {
-            int[] offsets = new int[experts + 1], tokenOfRow = new int[tokens * chosen], slotOfRow = new int[tokens * chosen], rowOfSlot = new int[tokens * chosen];
+            int[] offsets = new int[experts + 1], tokenOfRow = new int[tokens * chosen];
+            int[] slotOfRow = new int[tokens * chosen], rowOfSlot = new int[tokens * chosen];
             fixed (int* ids = Ids, o = offsets, t = tokenOfRow, s = slotOfRow, r = rowOfSlot)
             {
                 var assignment = new ExpertAssignment(tokens, chosen, experts, ids, o, t, s, r);

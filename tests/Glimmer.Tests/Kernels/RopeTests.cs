@@ -13,7 +13,8 @@ public sealed unsafe class RopeTests(ITestOutputHelper output)
     private const string File = "rope.safetensors";
     private const string Suffix = ".inv_freq";
 
-    public static TheoryData<string> Tables => Fixtures.Rows(Read()?.Keys.Where(k => k.EndsWith(Suffix, StringComparison.Ordinal)).Select(k => k[..^Suffix.Length]));
+    public static TheoryData<string> Tables => Fixtures.Rows(
+        Read()?.Keys.Where(k => k.EndsWith(Suffix, StringComparison.Ordinal)).Select(k => k[..^Suffix.Length]));
 
     [SkippableTheory]
     [Trait("Category", "Golden")]
