@@ -215,8 +215,8 @@ public sealed unsafe class AttentionTests
             {
                 int t = sequence.FirstToken;
                 Attention.ForwardScalar(
-                    shape, sequence.Tokens, sequence.FirstPosition, sequence.Pages, pp == null ? null : pp + (
-                        long)t * stride, stride, cp == null ? null : cp + t,
+                    shape, sequence.Tokens, sequence.FirstPosition, sequence.Pages,
+                    pp == null ? null : pp + (long)t * stride, stride, cp == null ? null : cp + t,
                     qp + (long)t * shape.Heads * shape.KeyDim, op + (long)t * shape.Heads * shape.ValueDim, lp + (long)t * shape.Heads);
             }
         }
