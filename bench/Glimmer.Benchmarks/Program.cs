@@ -1,3 +1,11 @@
 using BenchmarkDotNet.Running;
+using Glimmer.Benchmarks;
 
-BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+switch (args)
+{
+    case ["gemm", ..]:
+        return GemmBenchmark.Run(args[1..]);
+    default:
+        BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+        return 0;
+}
