@@ -1,7 +1,13 @@
 using BenchmarkDotNet.Running;
 using Glimmer.Benchmarks;
 
-if (args is ["attention", .. string[] rest])
-    return AttentionBenchmark.Run(rest);
-BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
-return 0;
+switch (args)
+{
+    case ["attention", ..]:
+        return AttentionBenchmark.Run(args[1..]);
+    case ["gemm", ..]:
+        return GemmBenchmark.Run(args[1..]);
+    default:
+        BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+        return 0;
+}

@@ -53,7 +53,7 @@ internal static unsafe class AttentionBackward
         int tokensOfBlock = Math.Max(1, (whole ? BlockRows : Math.Max(BlockRows, BlockRows / 2 * team.Threads)) / shape.Group);
         var scratch = new PartScratch(shape, tokensOfBlock * shape.Group, longest, most, inputs.Positions != null);
         long partFloats = scratch.Floats * (whole ? team.Threads : 1);
-        float* memory = (float*)team.SharedScratch((partFloats + scratch.ThreadFloats * team.Threads) * sizeof(float));
+        float* memory = (float*)team.SharedScratch(0, (partFloats + scratch.ThreadFloats * team.Threads) * sizeof(float));
         fixed (AttentionSequence* first = documents)
         {
             var state = new State

@@ -30,10 +30,11 @@ internal static unsafe class AttentionProducts<I, V>
             if (I.Lanes == Lanes && groups == 4)
             {
                 if (r == 0 && next != null)
-                    ProductTile.Dispatch<I, V, Size4, RowsOfTerms, PrefetchAhead>(
+                    ProductTile.Dispatch<I, V, Vectors4, RowsOfTerms, PrefetchAhead>(
                         count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, (nint)(next - keys));
                 else
-                    ProductTile.Dispatch<I, V, Size4, RowsOfTerms, NoPrefetch>(count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, 0);
+                    ProductTile.Dispatch<I, V, Vectors4, RowsOfTerms, NoPrefetch>(
+                        count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, 0);
                 continue;
             }
 
@@ -42,13 +43,13 @@ internal static unsafe class AttentionProducts<I, V>
                 float* right = keys + group * groupFloats;
                 if (I.Lanes == Lanes)
                 {
-                    ProductTile.Dispatch<I, V, Size1, RowsOfTerms, NoPrefetch>(
+                    ProductTile.Dispatch<I, V, Vectors1, RowsOfTerms, NoPrefetch>(
                         count, left, aStride, right, Lanes, 0, dim, target + group * Lanes, cStride, false, 0);
                     continue;
                 }
 
                 for (int lane = 0; lane < Lanes; lane += 2 * I.Lanes)
-                    ProductTile.Dispatch<I, V, Size2, RowsOfTerms, NoPrefetch>(
+                    ProductTile.Dispatch<I, V, Vectors2, RowsOfTerms, NoPrefetch>(
                         count, left, aStride, right + lane, Lanes, I.Lanes, dim, target + group * Lanes + lane, cStride, false, 0);
             }
         }
@@ -84,20 +85,20 @@ internal static unsafe class AttentionProducts<I, V>
                 for (; n + 4 * I.Lanes <= columns; n += 4 * I.Lanes)
                 {
                     if (prefetch)
-                        ProductTile.Dispatch<I, V, Size4, A, PrefetchAhead>(
+                        ProductTile.Dispatch<I, V, Vectors4, A, PrefetchAhead>(
                             count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, (nint)(next - b));
                     else
-                        ProductTile.Dispatch<I, V, Size4, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
+                        ProductTile.Dispatch<I, V, Vectors4, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
                 }
             }
             else
             {
                 for (; n + 2 * I.Lanes <= columns; n += 2 * I.Lanes)
-                    ProductTile.Dispatch<I, V, Size2, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
+                    ProductTile.Dispatch<I, V, Vectors2, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
             }
 
             for (; n + I.Lanes <= columns; n += I.Lanes)
-                ProductTile.Dispatch<I, V, Size1, A, NoPrefetch>(count, left, aStride, b + n, bStep, 0, terms, target + n, cStride, resume, 0);
+                ProductTile.Dispatch<I, V, Vectors1, A, NoPrefetch>(count, left, aStride, b + n, bStep, 0, terms, target + n, cStride, resume, 0);
             if (n < columns)
                 TailColumns<A>(left, aStride, count, b + n, bStep, terms, target + n, cStride, columns - n, resume);
         }

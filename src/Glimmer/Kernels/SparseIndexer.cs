@@ -78,7 +78,7 @@ internal static unsafe partial class SparseIndexer
         long groupFloats = ((long)groups * sizeof(IndexerBlock.Group) / sizeof(float) + 15) & ~15L;
         long blockFloats = scores != null ? 0 : Math.Max(BlockScores, (long)groupTokens * mostKeys);
         var scratch = new IndexerBlock.ThreadScratch(shape, groupTokens);
-        float* memory = (float*)team.SharedScratch((groupFloats + blockFloats + team.Threads * scratch.Floats) * sizeof(float));
+        float* memory = (float*)team.SharedScratch(0, (groupFloats + blockFloats + team.Threads * scratch.Floats) * sizeof(float));
         fixed (AttentionSequence* first = sequences)
         {
             var state = new IndexerBlock.State

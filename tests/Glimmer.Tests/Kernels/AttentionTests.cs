@@ -3,7 +3,7 @@ using Glimmer.Kernels;
 
 namespace Glimmer.Tests.Kernels;
 
-[Collection(SimdLevels.Collection)]
+[Collection("Simd level")]
 public sealed unsafe class AttentionTests
 {
     public static TheoryData<int, int, int, int> Shapes => new()
@@ -33,7 +33,7 @@ public sealed unsafe class AttentionTests
             using var batch = new PagedBatch(shape.Layout, steps, 1);
             float[] q = batch.Queries(heads * keyDim, 2);
             (float[] output, float[] lse) = Scalar(shape, batch.Sequences, q, batch.Tokens);
-            foreach (SimdLevel level in SimdLevels.All())
+            foreach (SimdLevel level in LevelScope.All())
             {
                 for (int threads = 1; threads <= 3; threads++)
                 {
@@ -103,7 +103,7 @@ public sealed unsafe class AttentionTests
         float[] q = batch.Queries(shape.Heads * 40, 8);
         (int[] positions, int stride, int[] counts) = Lists(batch, keep, seed: 9);
         (float[] output, float[] lse) = Scalar(shape, batch.Sequences, q, batch.Tokens, positions, stride, counts);
-        foreach (SimdLevel level in SimdLevels.All())
+        foreach (SimdLevel level in LevelScope.All())
         {
             for (int threads = 1; threads <= 3; threads++)
             {
@@ -230,7 +230,7 @@ public sealed unsafe class AttentionTests
     {
         var output = new float[tokens * shape.Heads * shape.ValueDim];
         var lse = new float[tokens * shape.Heads];
-        using SimdLevels.Scope scope = SimdLevels.Use(level);
+        using var scope = new LevelScope(level);
         using var team = new ThreadTeam(threads);
         fixed (float* qp = q, op = output, lp = lse)
         fixed (int* pp = positions, cp = counts)

@@ -1,0 +1,42 @@
+namespace Glimmer.Kernels;
+
+/// <summary>The vector instructions that a matrix tile needs, for one register width; one implementation an instruction set.</summary>
+/// <typeparam name="TVector">The register, a vector of <see cref="float"/>.</typeparam>
+/// <remarks>Type arguments are structs, so the JIT compiles each kernel once a form, with every call inlined.</remarks>
+internal unsafe interface IVectorForm<TVector>
+    where TVector : struct
+{
+    /// <summary>Floats in a register.</summary>
+    static abstract int Width { get; }
+
+    /// <summary>Rows of the largest tile whose sums (two registers a row) stay in registers.</summary>
+    static abstract int TileRows { get; }
+
+    static abstract TVector Load(float* source);
+
+    static abstract void Store(TVector value, float* destination);
+
+    static abstract TVector Broadcast(float value);
+
+    static abstract TVector Add(TVector a, TVector b);
+
+    static abstract TVector Multiply(TVector a, TVector b);
+
+    /// <summary><c>a * b + c</c> with one rounding.</summary>
+    static abstract TVector FusedMultiplyAdd(TVector a, TVector b, TVector c);
+
+    /// <summary>Widens bf16 numbers.</summary>
+    static abstract TVector LoadBF16(ushort* source);
+
+    /// <summary>Widens finite fp16 numbers, exactly. Subnormal ones are slow: they pass through an fp32 denormal.</summary>
+    static abstract TVector LoadF16(ushort* source);
+
+    /// <summary>Converts signed bytes.</summary>
+    static abstract TVector LoadBytes(sbyte* source);
+
+    /// <summary>
+    /// Converts unsigned 4-bit numbers to two registers. In the 16 bytes at <paramref name="source"/> byte i holds number i in its low half and number i + 16 in
+    /// its high half; the registers take the numbers from <paramref name="first"/> on.
+    /// </summary>
+    static abstract void LoadNibbles(byte* source, int first, out TVector low, out TVector high);
+}

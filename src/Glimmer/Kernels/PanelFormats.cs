@@ -1,0 +1,130 @@
+using System.Runtime.CompilerServices;
+
+namespace Glimmer.Kernels;
+
+/// <summary>How the weights of a panel are stored (see <see cref="Tensors.PackedMatrix"/>) and how they become fp32 in registers.</summary>
+internal unsafe interface IPanelFormat<TVector>
+    where TVector : struct
+{
+    /// <summary>Columns that share scales, or 0 where there are none.</summary>
+    static abstract int BlockColumns { get; }
+
+    /// <summary>Bytes of scales before the columns of a block.</summary>
+    static abstract int HeaderBytes { get; }
+
+    /// <summary>Bytes of one column of 32 outputs.</summary>
+    static abstract int ColumnBytes { get; }
+
+    /// <summary>Reads the scales of two registers of outputs, from output <paramref name="lane"/> of the panel on.</summary>
+    static abstract void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1);
+
+    /// <summary>Reads one column of two registers of outputs.</summary>
+    static abstract void Column(
+        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1);
+}
+
+/// <summary>fp32 weights.</summary>
+internal readonly unsafe struct F32Panel<TForm, TVector> : IPanelFormat<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int BlockColumns => 0;
+
+    public static int HeaderBytes => 0;
+
+    public static int ColumnBytes => 128;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
+        scale0 = scale1 = offset0 = offset1 = default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column(
+        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+    {
+        weight0 = TForm.Load((float*)column + lane);
+        weight1 = TForm.Load((float*)column + lane + TForm.Width);
+    }
+}
+
+/// <summary>bf16 weights: the upper half of an fp32 number.</summary>
+internal readonly unsafe struct BF16Panel<TForm, TVector> : IPanelFormat<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int BlockColumns => 0;
+
+    public static int HeaderBytes => 0;
+
+    public static int ColumnBytes => 64;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
+        scale0 = scale1 = offset0 = offset1 = default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column(
+        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+    {
+        weight0 = TForm.LoadBF16((ushort*)column + lane);
+        weight1 = TForm.LoadBF16((ushort*)column + lane + TForm.Width);
+    }
+}
+
+/// <summary>Q8_0: 32 fp16 scales, then 32 columns of signed bytes; a weight is <c>d * q</c>.</summary>
+internal readonly unsafe struct Q8_0Panel<TForm, TVector> : IPanelFormat<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int BlockColumns => 32;
+
+    public static int HeaderBytes => 64;
+
+    public static int ColumnBytes => 32;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1)
+    {
+        scale0 = TForm.LoadF16((ushort*)header + lane);
+        scale1 = TForm.LoadF16((ushort*)header + lane + TForm.Width);
+        offset0 = offset1 = default;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column(
+        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+    {
+        weight0 = TForm.Multiply(scale0, TForm.LoadBytes((sbyte*)column + lane));
+        weight1 = TForm.Multiply(scale1, TForm.LoadBytes((sbyte*)column + lane + TForm.Width));
+    }
+}
+
+/// <summary>Q4_1: 32 fp16 scales and 32 fp16 minima, then 32 columns of 16 bytes (outputs i and i + 16 share byte i); a weight is <c>fma(d, q, m)</c>.</summary>
+internal readonly unsafe struct Q4_1Panel<TForm, TVector> : IPanelFormat<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int BlockColumns => 32;
+
+    public static int HeaderBytes => 128;
+
+    public static int ColumnBytes => 16;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1)
+    {
+        scale0 = TForm.LoadF16((ushort*)header + lane);
+        scale1 = TForm.LoadF16((ushort*)header + lane + TForm.Width);
+        offset0 = TForm.LoadF16((ushort*)header + lane + 32);
+        offset1 = TForm.LoadF16((ushort*)header + lane + 32 + TForm.Width);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column(
+        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+    {
+        TForm.LoadNibbles(column, lane, out TVector q0, out TVector q1);
+        weight0 = TForm.FusedMultiplyAdd(scale0, q0, offset0);
+        weight1 = TForm.FusedMultiplyAdd(scale1, q1, offset1);
+    }
+}

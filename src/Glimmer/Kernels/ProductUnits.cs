@@ -1,0 +1,317 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+using Glimmer.Tensors;
+
+namespace Glimmer.Kernels;
+
+/// <summary>What the threads do with a <see cref="ProductList"/>: pack right sides, then multiply unit after unit.</summary>
+internal static unsafe class ProductUnits<TForm, TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    private const int PanelRows = PackedMatrix.PanelRows;
+
+    private static int StripRows => 2 * TForm.Width;
+
+    /// <summary>Packs left sides and fresh right sides until none is left. A job of the team.</summary>
+    public static void Pack(void* state, int thread, int threads)
+    {
+        var list = (ProductList*)state;
+        int product = 0;
+        for (int unit = Next(ref list->NextPacking); unit < list->Packings; unit = Next(ref list->NextPacking))
+        {
+            while (product + 1 < list->Count && list->Products[product + 1].FirstPacking <= unit)
+                product++;
+            ref readonly Product p = ref list->Products[product];
+            int group = unit - p.FirstPacking;
+            if (group < p.TileGroups)
+                PackTiles(p, group * ProductPlan.TileGroup);
+            else
+                PackPanels(p, (group - p.TileGroups) * ProductPlan.PanelGroup);
+        }
+    }
+
+    /// <summary>Computes units until none is left. A job of the team.</summary>
+    public static void Multiply(void* state, int thread, int threads)
+    {
+        var list = (ProductList*)state;
+        float* rows = list->Scratch[thread];
+        int product = 0, packed = -1;
+        for (int unit = Next(ref list->NextUnit); unit < list->Units; unit = Next(ref list->NextUnit))
+        {
+            while (product + 1 < list->Count && list->Products[product + 1].FirstUnit <= unit)
+                product++;
+            ref readonly Product p = ref list->Products[product];
+            int within = unit - p.FirstUnit;
+            int rowChunk = within / p.PanelChunks, panelChunk = within % p.PanelChunks;
+            var chunk = new Chunk
+            {
+                FirstTile = (int)((long)p.Tiles * rowChunk / p.RowChunks),
+                EndTile = (int)((long)p.Tiles * (rowChunk + 1) / p.RowChunks),
+                FirstPanel = (int)((long)p.PanelCount * panelChunk / p.PanelChunks),
+                EndPanel = (int)((long)p.PanelCount * (panelChunk + 1) / p.PanelChunks),
+                Rows = p.Rows,
+                Panel = rows + list->RowFloats,
+                Edge = rows + list->RowFloats + ProductPlan.PanelFloats,
+            };
+            if (p.Rows == null)
+            {
+                // The only tile of the product: its rows are packed once for all units that this thread takes.
+                chunk.Rows = OneTileRows(p, rows, packed == product);
+                packed = product;
+                OneTile(p, chunk);
+            }
+            else
+            {
+                Blocks(p, chunk);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Next(ref int counter) => Interlocked.Increment(ref counter) - 1;
+
+    private static float* OneTileRows(in Product p, float* rows, bool packed)
+    {
+        if (p.M == 1 && !p.ATransposed)
+            return Row(p, 0);
+        if (!packed)
+            PackTile(p, 0, p.M, rows);
+        return rows;
+    }
+
+    private static void OneTile(in Product p, in Chunk chunk)
+    {
+        for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
+        {
+            byte* weights = p.Panels + panel * p.PanelBytes;
+            int first = panel * PanelRows;
+            for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
+                Strip(p, p.Type, chunk, 0, p.M, chunk.Rows, weights, lane, first + lane, p.Depth, resume: p.Mode == GradientMode.Continue, last: true);
+        }
+    }
+
+    private static void Blocks(in Product p, in Chunk chunk)
+    {
+        int depth = ProductPlan.BlockOf(p);
+        for (int from = 0; from == 0 || from < p.Depth; from += depth)
+        {
+            int count = Math.Min(depth, p.Depth - from);
+            bool resume = from > 0 || p.Mode == GradientMode.Continue, last = from + count >= p.Depth;
+            for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
+            {
+                byte* weights = PanelBlock(p, panel, from, count, chunk.Panel);
+                int first = panel * PanelRows;
+                for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
+                {
+                    for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
+                    {
+                        int row = p.TileStart(tile), rows = p.TileStart(tile + 1) - row;
+                        float* x = p.Rows + (long)row * p.Depth + (long)rows * from;
+                        Strip(p, DType.F32, chunk, row, rows, x, weights, lane, first + lane, count, resume, last);
+                    }
+                }
+            }
+        }
+    }
+
+    // The block of a panel in fp32: where it lies, or expanded into scratch memory, from where all tiles of the chunk use it.
+    private static byte* PanelBlock(in Product p, int panel, int from, int count, float* scratch)
+    {
+        byte* weights = p.Panels + panel * p.PanelBytes;
+        switch (p.Type)
+        {
+            case DType.BF16:
+                PanelExpander.Run<BF16Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                return (byte*)scratch;
+            case DType.Q8_0:
+                PanelExpander.Run<Q8_0Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                return (byte*)scratch;
+            case DType.Q4_1:
+                PanelExpander.Run<Q4_1Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                return (byte*)scratch;
+            default:
+                return weights + (long)from * PanelRows * sizeof(float);
+        }
+    }
+
+    // One tile of one strip of outputs. Strips that are not full, and sums to be added to the output, take the way through the edge buffer.
+    private static void Strip(
+        in Product p, DType type, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns, bool resume, bool last)
+    {
+        float* c = p.C + row * (long)p.LdC + output;
+        float* bias = last && p.Bias != null ? p.Bias + output : null;
+        int width = Math.Min(StripRows, p.N - output);
+        bool addTo = p.Mode == GradientMode.AddTo;
+        if (width == StripRows && !addTo)
+        {
+            // Fetch the outputs of the next tile of the chunk while this one computes.
+            if (Sse.IsSupported && p.Tiles > 1)
+            {
+                float* next = c + rows * p.LdC;
+                for (int r = 0; r < rows; r++, next += p.LdC)
+                {
+                    Sse.Prefetch1(next);
+                    Sse.Prefetch1(next + StripRows - 1);
+                }
+            }
+
+            Tile(type, rows, x, weights, lane, columns, c, p.LdC, bias, resume);
+            return;
+        }
+
+        float* edge = chunk.Edge;
+        float* edgeBias = edge + 12 * PanelRows;
+        if (resume)
+            Copy(c, p.LdC, edge, PanelRows, rows, width);
+        if (bias != null)
+            Copy(bias, 0, edgeBias, 0, 1, width);
+        Tile(type, rows, x, weights, lane, columns, edge, PanelRows, bias == null ? null : edgeBias, resume);
+        if (!addTo)
+        {
+            Copy(edge, PanelRows, c, p.LdC, rows, width);
+            return;
+        }
+
+        for (int r = 0; r < rows; r++)
+        {
+            for (int i = 0; i < width; i++)
+                c[r * p.LdC + i] += edge[r * PanelRows + i];
+        }
+    }
+
+    private static void Copy(float* from, nint ldFrom, float* to, nint ldTo, int rows, int width)
+    {
+        for (int r = 0; r < rows; r++)
+            new ReadOnlySpan<float>(from + r * ldFrom, width).CopyTo(new Span<float>(to + r * ldTo, width));
+    }
+
+    private static void Tile(DType type, int rows, float* x, byte* weights, int lane, int columns, float* c, nint ldc, float* bias, bool resume)
+    {
+        switch (type)
+        {
+            case DType.F32:
+                Tile<F32Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case DType.BF16:
+                Tile<BF16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case DType.Q8_0:
+                Tile<Q8_0Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case DType.Q4_1:
+                Tile<Q4_1Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            default:
+                throw new NotSupportedException($"There is no matrix kernel for {type} weights.");
+        }
+    }
+
+    private static void Tile<TPanel>(int rows, float* x, byte* weights, int lane, int columns, float* c, nint ldc, float* bias, bool resume)
+        where TPanel : struct, IPanelFormat<TVector>
+    {
+        switch (rows)
+        {
+            case 1:
+                MatMulTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 2:
+                MatMulTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 3:
+                MatMulTile.Run<Rows3, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 4:
+                MatMulTile.Run<Rows4, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 5:
+                MatMulTile.Run<Rows5, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 6:
+                MatMulTile.Run<Rows6, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 7:
+                MatMulTile.Run<Rows7, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 8:
+                MatMulTile.Run<Rows8, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 9:
+                MatMulTile.Run<Rows9, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 10:
+                MatMulTile.Run<Rows10, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 11:
+                MatMulTile.Run<Rows11, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            case 12:
+                MatMulTile.Run<Rows12, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(rows), rows, "A tile has 1 to 12 rows.");
+        }
+    }
+
+    private static float* Row(in Product p, int row) => p.A + (p.Gather == null ? row : p.Gather[row]) * (long)p.LdA;
+
+    private static void PackTiles(in Product p, int first)
+    {
+        for (int tile = first; tile < Math.Min(first + ProductPlan.TileGroup, p.Tiles); tile++)
+        {
+            int row = p.TileStart(tile);
+            PackTile(p, row, p.TileStart(tile + 1) - row, p.Rows + (long)row * p.Depth);
+        }
+    }
+
+    // output[k * rows + r] = left side (row + r, k)
+    private static void PackTile(in Product p, int row, int rows, float* output)
+    {
+        if (p.ATransposed)
+        {
+            ColumnCopier.Copy(p.A + row, p.LdA, p.Depth, rows, output);
+            return;
+        }
+
+        float** pointers = stackalloc float*[12];
+        for (int r = 0; r < rows; r++)
+            pointers[r] = Row(p, row + r);
+        RowInterleaver.Interleave(pointers, rows, p.Depth, output, rows);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackPanels(in Product p, int first)
+    {
+        int end = Math.Min(first + ProductPlan.PanelGroup, p.PanelCount);
+        for (int k = 0; k < p.Depth; k++)
+        {
+            float* from = p.Raw + (p.RawGather == null ? k : p.RawGather[k]) * (long)p.LdRaw;
+            for (int panel = first; panel < end; panel++)
+            {
+                float* to = (float*)(p.Panels + panel * p.PanelBytes) + (long)k * PanelRows;
+                int output = panel * PanelRows, width = Math.Min(PanelRows, p.N - output);
+                if (width == PanelRows)
+                {
+                    for (int i = 0; i < PanelRows; i += TForm.Width)
+                        TForm.Store(TForm.Load(from + output + i), to + i);
+                    continue;
+                }
+
+                new ReadOnlySpan<float>(from + output, width).CopyTo(new Span<float>(to, width));
+                new Span<float>(to + width, PanelRows - width).Clear();
+            }
+        }
+    }
+
+    // A range of tiles times a range of panels, with this thread's scratch memory.
+    private struct Chunk
+    {
+        public int FirstTile;
+        public int EndTile;
+        public int FirstPanel;
+        public int EndPanel;
+        public float* Rows;
+        public float* Panel;
+        public float* Edge;
+    }
+}

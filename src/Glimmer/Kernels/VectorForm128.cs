@@ -1,0 +1,55 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Glimmer.Kernels;
+
+/// <summary>Portable: registers of 4 floats by <see cref="Vector128"/>, on any processor.</summary>
+internal readonly unsafe struct VectorForm128 : IVectorForm<Vector128<float>>
+{
+    public static int Width => 4;
+
+    public static int TileRows => 6;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Load(float* source) => Vector128.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector128<float> value, float* destination) => value.Store(destination);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> FusedMultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.FusedMultiplyAdd(a, b, c);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadBF16(ushort* source) =>
+        Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16()), 16).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadF16(ushort* source)
+    {
+        Vector128<int> halves = Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<ulong>(source)).AsInt16());
+        return (Vector128.ShiftLeft(halves, 13) & Vector128.Create(Float16.Mask)).AsSingle() * Vector128.Create(Float16.Scale);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadBytes(sbyte* source) =>
+        Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<uint>(source)).AsSByte())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadNibbles(byte* source, int first, out Vector128<float> low, out Vector128<float> high)
+    {
+        int shift = first >> 4 << 2;
+        Vector128<ushort> bytes = Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<ulong>(source + (first & 15))).AsByte());
+        bytes = Vector128.ShiftRightLogical(bytes, shift) & Vector128.Create((ushort)15);
+        low = Vector128.ConvertToSingle(Vector128.WidenLower(bytes).AsInt32());
+        high = Vector128.ConvertToSingle(Vector128.WidenUpper(bytes).AsInt32());
+    }
+}

@@ -1,0 +1,56 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Glimmer.Kernels;
+
+/// <summary>AVX-512: 32 registers of 16 floats.</summary>
+internal readonly unsafe struct VectorForm512 : IVectorForm<Vector512<float>>
+{
+    public static int Width => 16;
+
+    public static int TileRows => 12;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(float* source) => Vector512.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector512<float> value, float* destination) => value.Store(destination);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> FusedMultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Avx512F.FusedMultiplyAdd(a, b, c);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadBF16(ushort* source) =>
+        Vector512.ShiftLeft(Avx512F.ConvertToVector512Int32(Vector256.Load(source)), 16).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadF16(ushort* source)
+    {
+        Vector512<int> bits = Vector512.ShiftLeft(Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)), 13) & Vector512.Create(Float16.Mask);
+        return bits.AsSingle() * Vector512.Create(Float16.Scale);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadBytes(sbyte* source) =>
+        Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load(source)));
+
+    // The permutation reads only the low four bits of each index, so it masks and converts in one instruction.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadNibbles(byte* source, int first, out Vector512<float> low, out Vector512<float> high)
+    {
+        Vector512<int> pairs = Avx512F.ConvertToVector512Int32(Vector128.Load(source));
+        Vector512<float> numbers = Vector512.Create(0f, 1f, 2f, 3f, 4f, 5f, 6f, 7f, 8f, 9f, 10f, 11f, 12f, 13f, 14f, 15f);
+        low = Avx512F.PermuteVar16x32(numbers, pairs);
+        high = Avx512F.PermuteVar16x32(numbers, Vector512.ShiftRightLogical(pairs, 4));
+    }
+}

@@ -1,0 +1,93 @@
+namespace Glimmer.Tensors;
+
+/// <summary>A weight <c>[Rows, Columns]</c> (outputs, inputs), packed once into the layout that the matrix kernels stream.</summary>
+/// <remarks>
+/// Panels of 32 rows follow one another; the last one is padded with zeros. Inside a panel the columns follow one another, and in a
+/// column the 32 rows lie side by side, so that a vector lane is an output. Types with blocks keep the scales of 32 columns before these
+/// columns. The same bytes serve one token and thousands. Packing runs in <c>Kernels.MatrixPacker</c>.
+/// </remarks>
+internal abstract unsafe class PackedMatrix : IDisposable
+{
+    /// <summary>Rows of a panel.</summary>
+    public const int PanelRows = 32;
+
+    private readonly NativeBuffer _buffer;
+
+    protected PackedMatrix(DType type, int rows, int columns, int headerBytes, int columnBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
+        int block = type.BlockElements();
+        if (columns % block != 0)
+            throw new ArgumentException($"{columns} columns are not a whole number of {type} blocks of {block}.", nameof(columns));
+        Type = type;
+        Rows = rows;
+        Columns = columns;
+        Panels = (rows + PanelRows - 1) / PanelRows;
+        PanelBytes = (long)columns / block * (headerBytes + (long)block * columnBytes);
+        // Kernels prefetch past the end but never read there.
+        _buffer = new NativeBuffer(PanelBytes * Panels);
+        Data = _buffer.Pointer;
+    }
+
+    /// <summary>The type of the weights: F32, BF16, Q4_1 or Q8_0.</summary>
+    public DType Type { get; }
+
+    /// <summary>Outputs.</summary>
+    public int Rows { get; }
+
+    /// <summary>Inputs, the length of a chain.</summary>
+    public int Columns { get; }
+
+    /// <summary>Panels of 32 rows.</summary>
+    public int Panels { get; }
+
+    /// <summary>Bytes of one panel.</summary>
+    public long PanelBytes { get; }
+
+    /// <summary>Bytes of the whole packed weight.</summary>
+    public long Bytes => PanelBytes * Panels;
+
+    /// <summary>First panel. Valid until <see cref="Dispose"/>.</summary>
+    public byte* Data { get; }
+
+    /// <summary>Reads one row as fp32, exactly as the kernels see it.</summary>
+    /// <param name="row">Row index.</param>
+    /// <param name="values">Receives <see cref="Columns"/> numbers.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The row does not exist or the span has another length.</exception>
+    public void ReadRow(int row, Span<float> values)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(row);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(row, Rows);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, Columns, nameof(values));
+        ReadRow(Data + row / PanelRows * PanelBytes, row % PanelRows, values);
+    }
+
+    /// <summary>Reads all rows as fp32, row-major <c>[Rows, Columns]</c>.</summary>
+    public void Unpack(float* values)
+    {
+        for (int row = 0; row < Rows; row++)
+            ReadRow(row, new Span<float>(values + (long)row * Columns, Columns));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _buffer.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Type}[{Rows}, {Columns}] packed";
+
+    /// <summary>Fills one panel from rows <c>32 * panel ...</c> of the stacked sources. Panels may be filled in parallel.</summary>
+    /// <exception cref="ArgumentException">The type of a source does not fit this matrix.</exception>
+    public abstract void PackPanel(int panel, ReadOnlySpan<RowSource> sources);
+
+    /// <summary>Fills one panel of the transposed weight: column <c>k</c> of the panel is 32 neighbouring elements of row <c>k</c> of the stacked sources.</summary>
+    /// <exception cref="NotSupportedException">The type has blocks along the columns.</exception>
+    public virtual void PackPanelTransposed(int panel, ReadOnlySpan<RowSource> sources) =>
+        throw new NotSupportedException($"{Type} weights cannot be packed transposed: their blocks lie along the columns. Unpack them to F32 first.");
+
+    /// <summary>Reads row <paramref name="lane"/> of the panel at <paramref name="panel"/>.</summary>
+    protected abstract void ReadRow(byte* panel, int lane, Span<float> values);
+
+    /// <summary>First byte of a panel.</summary>
+    protected byte* Panel(int panel) => Data + panel * PanelBytes;
+}
