@@ -5,6 +5,8 @@ switch (args.FirstOrDefault())
 {
     case "attention":
         return AttentionBenchmark.Run(args[1..]);
+    case "gemm":
+        return GemmBenchmark.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
     default:

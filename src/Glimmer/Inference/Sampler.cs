@@ -41,7 +41,16 @@ public sealed class Sampler
         int token = Choose(logits, position);
         _seen.Add(token);
         _generated[token] = _generated.GetValueOrDefault(token) + 1;
-        return new TokenLogprob(token, logits[token] - LogSumExp.Of(logits));
+        return new TokenLogprob(token, logits[token] - LogSumExp(logits));
+    }
+
+    // The same function as the loss and the scorer, so that log-probabilities agree in every bit.
+    private static unsafe float LogSumExp(ReadOnlySpan<float> logits)
+    {
+        float lse;
+        fixed (float* row = logits)
+            Softmax.LogSumExp(null, row, logits.Length, 1, logits.Length, &lse);
+        return lse;
     }
 
     private int Choose(ReadOnlySpan<float> logits, long position)

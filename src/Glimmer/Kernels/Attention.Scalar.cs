@@ -16,7 +16,8 @@ internal static unsafe partial class Attention
     /// <param name="q">Queries, [T, H, KeyDim].</param>
     /// <param name="output">Output, [T, H, ValueDim].</param>
     /// <param name="lse">Log-sum-exp of the scores, [T, H], or null.</param>
-    public static void ForwardScalar<T>(in AttentionShape shape, int tokens, int firstPosition, T** pages, int* positions, int stride, int* counts, T* q, T* output, T* lse)
+    public static void ForwardScalar<T>(
+        in AttentionShape shape, int tokens, int firstPosition, T** pages, int* positions, int stride, int* counts, T* q, T* output, T* lse)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         KeyValueLayout layout = shape.Layout;
@@ -85,7 +86,8 @@ internal static unsafe partial class Attention
     /// <summary>Backward pass of one document whose positions start at 0, dense (<paramref name="positions"/> null) or over chosen keys.</summary>
     /// <remarks>
     /// <c>D = out . dout</c> (rule 3); <c>P = exp(s - lse)</c> with s as in the forward pass; <c>dP = dout . v</c> (chain);
-    /// <c>dS = P * (dP - D)</c>; dq chains over the keys ascending, dk and dv over (query, head of the group); dq and dk are multiplied by the scale at the end.
+    /// <c>dS = P * (dP - D)</c>; dq chains over the keys ascending, dk and dv over (query, head of the group); dq and dk are multiplied by the
+    /// scale at the end.
     /// </remarks>
     /// <param name="shape">Sizes.</param>
     /// <param name="tokens">Tokens T.</param>

@@ -32,7 +32,8 @@ internal static unsafe partial class Attention
     /// <param name="output">Receives the output, [T, H, ValueDim].</param>
     /// <param name="lse">Receives the log-sum-exp of the scaled scores, [T, H]; null when nobody needs it.</param>
     public static void SparseForward(
-        ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences, int* positions, int stride, int* counts, float* q, float* output, float* lse)
+        ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences,
+        int* positions, int stride, int* counts, float* q, float* output, float* lse)
     {
         shape.Check();
         AttentionForward.Run(team, shape, sequences, positions, stride, counts, q, output, lse);

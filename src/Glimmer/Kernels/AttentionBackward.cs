@@ -16,6 +16,9 @@ internal static unsafe class AttentionBackward
     /// <summary>Rows of a unit of phase A in dense attention.</summary>
     internal const int UnitRows = 24;
 
+    /// <summary>Columns of a unit of phase B in sparse attention.</summary>
+    internal const int SliceColumns = 64;
+
     /// <summary>See <see cref="Attention.SparseBackward"/>; <see cref="Inputs.Positions"/> null is dense.</summary>
     public static void Run(ThreadTeam team, ReadOnlySpan<AttentionSequence> documents, in Inputs inputs)
     {
@@ -25,13 +28,15 @@ internal static unsafe class AttentionBackward
         foreach (AttentionSequence document in documents)
         {
             if (document.FirstPosition != 0)
-                throw new ArgumentOutOfRangeException(nameof(documents), document.FirstPosition, "A document of the backward pass starts at position 0: all its keys are in the batch.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(documents), document.FirstPosition, "A document of the backward pass starts at position 0: all its keys are in the batch.");
             double work = 0;
             for (int t = 0; t < document.Tokens; t++)
             {
                 int count = inputs.Positions == null ? t + 1 : inputs.Counts[document.FirstToken + t];
                 if (count < 1 || count > t + 1)
-                    throw new ArgumentOutOfRangeException(nameof(inputs), count, $"Token {document.FirstToken + t} of the batch must choose 1 to {t + 1} keys.");
+                    throw new ArgumentOutOfRangeException(
+                        nameof(inputs), count, $"Token {document.FirstToken + t} of the batch must choose 1 to {t + 1} keys.");
                 work += count;
                 most = Math.Max(most, count);
             }
@@ -48,7 +53,7 @@ internal static unsafe class AttentionBackward
         int tokensOfBlock = Math.Max(1, (whole ? BlockRows : Math.Max(BlockRows, BlockRows / 2 * team.Threads)) / shape.Group);
         var scratch = new PartScratch(shape, tokensOfBlock * shape.Group, longest, most, inputs.Positions != null);
         long partFloats = scratch.Floats * (whole ? team.Threads : 1);
-        float* memory = (float*)team.SharedScratch((partFloats + scratch.ThreadFloats * team.Threads) * sizeof(float));
+        float* memory = (float*)team.SharedScratch(0, (partFloats + scratch.ThreadFloats * team.Threads) * sizeof(float));
         fixed (AttentionSequence* first = documents)
         {
             var state = new State
@@ -138,10 +143,21 @@ internal static unsafe class AttentionBackward
             RunUnit(state, state->Part, state->Phase, state->FirstToken, next, state->Memory, threadMemory);
     }
 
-    private static int Units(State* state, in Part part, Phase phase, int firstToken) =>
-        part.Positions == null
-            ? AttentionBackwardBlock<PortableIsa, Vector128<float>>.Units(state, part, phase, firstToken)
-            : AttentionBackwardSparse<PortableIsa, Vector128<float>>.Units(state, part, phase, firstToken);
+    // Rows: rows of the block, or its tokens when each has its own keys. Keys: chunks of keys, or columns of dk and dv. Else: chunks of keys.
+    private static int Units(State* state, in Part part, Phase phase, int firstToken)
+    {
+        int tokens = Math.Min(state->TokensOfBlock, part.Tokens - firstToken);
+        bool sparse = part.Positions != null;
+        return phase switch
+        {
+            Phase.Rows => sparse ? tokens : (tokens * part.Shape.Group + UnitRows - 1) / UnitRows,
+            Phase.Keys => sparse ? Slices(part.Shape.KeyDim) + Slices(part.Shape.ValueDim) : KeyValueLayout.PagesFor(firstToken + tokens),
+            _ => KeyValueLayout.PagesFor(part.Tokens),
+        };
+    }
+
+    /// <summary>Slices of columns of a matrix in phase B of sparse attention.</summary>
+    internal static int Slices(int dim) => (dim + SliceColumns - 1) / SliceColumns;
 
     private static void RunUnit(State* state, in Part part, Phase phase, int firstToken, int unit, float* memory, float* threadMemory)
     {
@@ -163,10 +179,30 @@ internal static unsafe class AttentionBackward
         where I : struct, IVectorIsa<V>
         where V : struct
     {
-        if (part.Positions == null)
-            AttentionBackwardBlock<I, V>.Run(state, part, phase, firstToken, unit, memory, threadMemory);
-        else
-            AttentionBackwardSparse<I, V>.Run(state, part, phase, firstToken, unit, memory, threadMemory);
+        bool sparse = part.Positions != null;
+        switch (phase)
+        {
+            case Phase.Prepare:
+                AttentionBackwardRows<I, V>.Clear(part, unit);
+                if (!sparse)
+                    AttentionBackwardBlock<I, V>.Prepare(state, part, unit, memory);
+                break;
+            case Phase.Rows when sparse:
+                AttentionBackwardSparse<I, V>.Rows(state, part, firstToken, unit, memory, threadMemory);
+                break;
+            case Phase.Rows:
+                AttentionBackwardBlock<I, V>.Rows(state, part, firstToken, unit, memory, threadMemory);
+                break;
+            case Phase.Keys when sparse:
+                AttentionBackwardSparse<I, V>.Columns(state, part, firstToken, unit, memory, threadMemory);
+                break;
+            case Phase.Keys:
+                AttentionBackwardBlock<I, V>.Keys(state, part, firstToken, unit, memory);
+                break;
+            default:
+                AttentionBackwardRows<I, V>.ScaleKeys(part, unit);
+                break;
+        }
     }
 
     internal enum Phase

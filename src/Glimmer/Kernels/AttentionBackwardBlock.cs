@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using static Glimmer.Kernels.AttentionBackward;
 
 namespace Glimmer.Kernels;
@@ -11,65 +10,19 @@ internal static unsafe class AttentionBackwardBlock<I, V>
     private const int Chunk = KeyValueLayout.PagePositions;
     private const int Lanes = KeyValueLayout.Lanes;
 
-    /// <summary>Units of a phase: chunks of 64 keys, or <see cref="UnitRows"/> rows of the block.</summary>
-    public static int Units(State* state, in Part part, Phase phase, int firstToken)
-    {
-        int endToken = Math.Min(part.Tokens, firstToken + state->TokensOfBlock);
-        return phase switch
-        {
-            Phase.Rows => ((endToken - firstToken) * part.Shape.Group + UnitRows - 1) / UnitRows,
-            Phase.Keys => KeyValueLayout.PagesFor(endToken),
-            _ => KeyValueLayout.PagesFor(part.Tokens),
-        };
-    }
-
-    /// <summary>Runs one unit.</summary>
-    public static void Run(State* state, in Part part, Phase phase, int firstToken, int unit, float* memory, float* threadMemory)
-    {
-        switch (phase)
-        {
-            case Phase.Prepare:
-                Prepare(state, part, unit, memory);
-                break;
-            case Phase.Rows:
-                Rows(state, part, firstToken, unit, memory, threadMemory);
-                break;
-            case Phase.Keys:
-                Keys(state, part, firstToken, unit, memory);
-                break;
-            default:
-                Finish(part, unit);
-                break;
-        }
-    }
-
-    private static void Prepare(State* state, in Part part, int chunk, float* memory)
+    /// <summary>Lays a chunk of keys and values side by side.</summary>
+    public static void Prepare(State* state, in Part part, int chunk, float* memory)
     {
         AttentionShape shape = part.Shape;
         int from = chunk * Chunk, to = Math.Min(part.Tokens, from + Chunk);
-        SideBySide(part.K + from * part.KeyStride, part.KeyStride, to - from, shape.KeyDim, memory + state->Scratch.KeyLanes + (long)from * shape.KeyDim);
-        SideBySide(part.V + from * part.ValueStride, part.ValueStride, to - from, shape.ValueDim, memory + state->Scratch.ValueLanes + (long)from * shape.ValueDim);
-        for (int key = from; key < to; key++)
-        {
-            new Span<float>(part.Dk + key * part.KeyStride, shape.KeyDim).Clear();
-            new Span<float>(part.Dv + key * part.ValueStride, shape.ValueDim).Clear();
-        }
+        SideBySide.WriteStrided(
+            part.K + from * part.KeyStride, part.KeyStride, to - from, shape.KeyDim, memory + state->Scratch.KeyLanes + (long)from * shape.KeyDim);
+        SideBySide.WriteStrided(
+            part.V + from * part.ValueStride, part.ValueStride, to - from, shape.ValueDim, memory + state->Scratch.ValueLanes + (long)from * shape.ValueDim);
     }
 
-    /// <summary>Lays up to 64 rows side by side, [groups][dim][16].</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void SideBySide(float* rows, nint stride, int count, int dim, float* target)
-    {
-        for (int i = 0; i < count; i++, rows += stride)
-        {
-            float* lane = target + (long)(i / Lanes) * dim * Lanes + i % Lanes;
-            for (int d = 0; d < dim; d++)
-                lane[d * Lanes] = rows[d];
-        }
-    }
-
-    // Phase A: P and dS of some rows against all their keys, and their dq.
-    private static void Rows(State* state, in Part part, int firstToken, int unit, float* memory, float* threadMemory)
+    /// <summary>Phase A: P and dS of <see cref="UnitRows"/> rows against all their keys, and their dq.</summary>
+    public static void Rows(State* state, in Part part, int firstToken, int unit, float* memory, float* threadMemory)
     {
         AttentionShape shape = part.Shape;
         int keyDim = shape.KeyDim, valueDim = shape.ValueDim, group = shape.Group;
@@ -100,7 +53,8 @@ internal static unsafe class AttentionBackwardBlock<I, V>
                 int count = Math.Min(ProductTile.Rows, rows - r);
                 int groups = Math.Min(Chunk / Lanes, (visible[r + count - 1] - key + Lanes - 1) / Lanes);
                 AttentionProducts<I, V>.AgainstLanes(q + (long)r * keyDim, keyDim, count, keyLanes, keyDim, groups, weights + (long)r * stride + key, stride);
-                AttentionProducts<I, V>.AgainstLanes(dout + (long)r * valueDim, valueDim, count, valueLanes, valueDim, groups, dscores + (long)r * stride + key, stride);
+                AttentionProducts<I, V>.AgainstLanes(
+                    dout + (long)r * valueDim, valueDim, count, valueLanes, valueDim, groups, dscores + (long)r * stride + key, stride);
             }
 
             for (int r = skip; r < rows; r++)
@@ -117,8 +71,8 @@ internal static unsafe class AttentionBackwardBlock<I, V>
         AttentionBackwardRows<I, V>.StoreDq(part, first, rows, dq);
     }
 
-    // Phase B: dk and dv of a chunk of keys go on with the rows of the block. Rows before a key's own position do not see it.
-    private static void Keys(State* state, in Part part, int firstToken, int chunk, float* memory)
+    /// <summary>Phase B: dk and dv of a chunk of keys go on with the rows of the block. Rows before a key's own position do not see it.</summary>
+    public static void Keys(State* state, in Part part, int firstToken, int chunk, float* memory)
     {
         AttentionShape shape = part.Shape;
         int stride = state->Scratch.WeightStride;
@@ -149,12 +103,5 @@ internal static unsafe class AttentionBackwardBlock<I, V>
                 row = end;
             }
         }
-    }
-
-    private static void Finish(in Part part, int chunk)
-    {
-        int to = Math.Min(part.Tokens, (chunk + 1) * Chunk);
-        for (int key = chunk * Chunk; key < to; key++)
-            AttentionBackwardRows<I, V>.Scale(part.Dk + key * part.KeyStride, part.Dk + key * part.KeyStride, part.Shape.KeyDim, part.Shape.Scale);
     }
 }

@@ -8,6 +8,27 @@ internal static unsafe class AttentionBackwardRows<I, V>
     where I : struct, IVectorIsa<V>
     where V : struct
 {
+    private const int Chunk = KeyValueLayout.PagePositions;
+
+    /// <summary>Clears dk and dv of a chunk of keys.</summary>
+    public static void Clear(in Part part, int chunk)
+    {
+        int end = Math.Min(part.Tokens, (chunk + 1) * Chunk);
+        for (int key = chunk * Chunk; key < end; key++)
+        {
+            new Span<float>(part.Dk + key * part.KeyStride, part.Shape.KeyDim).Clear();
+            new Span<float>(part.Dv + key * part.ValueStride, part.Shape.ValueDim).Clear();
+        }
+    }
+
+    /// <summary>Multiplies the finished dk of a chunk of keys by the scale.</summary>
+    public static void ScaleKeys(in Part part, int chunk)
+    {
+        int end = Math.Min(part.Tokens, (chunk + 1) * Chunk);
+        for (int key = chunk * Chunk; key < end; key++)
+            Scale(part.Dk + key * part.KeyStride, part.Dk + key * part.KeyStride, part.Shape.KeyDim, part.Shape.Scale);
+    }
+
     /// <summary>Copies queries and output gradients of some rows side by side and computes <c>D = out . dout</c>.</summary>
     public static void Load(in Part part, int first, int rows, float* q, float* dout, float* delta, float* lse)
     {
@@ -22,7 +43,9 @@ internal static unsafe class AttentionBackwardRows<I, V>
         }
     }
 
-    /// <summary>Turns products into <c>P = exp(product * scale - lse)</c> and dP into <c>dS = P * (dP - D)</c>; memory up to the next whole vector is overwritten.</summary>
+    /// <summary>
+    /// Turns products into <c>P = exp(product * scale - lse)</c> and dP into <c>dS = P * (dP - D)</c>; memory up to the next whole vector is overwritten.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     public static void Differentiate(float* weights, float* dscores, int count, float scale, float lse, float delta)
     {
@@ -45,7 +68,7 @@ internal static unsafe class AttentionBackwardRows<I, V>
 
     /// <summary><c>target = source * scale</c>; the two may be the same.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    public static void Scale(float* source, float* target, int count, float scale)
+    private static void Scale(float* source, float* target, int count, float scale)
     {
         V factor = I.Broadcast(scale);
         int i = 0;

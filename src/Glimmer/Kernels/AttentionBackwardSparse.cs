@@ -12,51 +12,8 @@ internal static unsafe class AttentionBackwardSparse<I, V>
     private const int Chunk = KeyValueLayout.PagePositions;
     private const int Lanes = KeyValueLayout.Lanes;
 
-    /// <summary>Columns of a unit of phase B.</summary>
-    private const int Columns = 64;
-
-    /// <summary>Units of a phase: tokens of the block, columns of dk and dv, or chunks of 64 keys.</summary>
-    public static int Units(State* state, in Part part, Phase phase, int firstToken) => phase switch
-    {
-        Phase.Rows => Math.Min(part.Tokens, firstToken + state->TokensOfBlock) - firstToken,
-        Phase.Keys => Slices(part.Shape.KeyDim) + Slices(part.Shape.ValueDim),
-        _ => KeyValueLayout.PagesFor(part.Tokens),
-    };
-
-    /// <summary>Runs one unit.</summary>
-    public static void Run(State* state, in Part part, Phase phase, int firstToken, int unit, float* memory, float* threadMemory)
-    {
-        switch (phase)
-        {
-            case Phase.Prepare:
-                Prepare(part, unit);
-                break;
-            case Phase.Rows:
-                Rows(state, part, firstToken, unit, memory, threadMemory);
-                break;
-            case Phase.Keys:
-                AddToKeys(state, part, firstToken, unit, memory, threadMemory);
-                break;
-            default:
-                Finish(part, unit);
-                break;
-        }
-    }
-
-    private static int Slices(int dim) => (dim + Columns - 1) / Columns;
-
-    private static void Prepare(in Part part, int chunk)
-    {
-        int to = Math.Min(part.Tokens, (chunk + 1) * Chunk);
-        for (int key = chunk * Chunk; key < to; key++)
-        {
-            new Span<float>(part.Dk + key * part.KeyStride, part.Shape.KeyDim).Clear();
-            new Span<float>(part.Dv + key * part.ValueStride, part.Shape.ValueDim).Clear();
-        }
-    }
-
-    // Phase A for one token: P and dS of its heads against its keys, and dq.
-    private static void Rows(State* state, in Part part, int firstToken, int unit, float* memory, float* threadMemory)
+    /// <summary>Phase A for one token: P and dS of its heads against its keys, and dq.</summary>
+    public static void Rows(State* state, in Part part, int firstToken, int unit, float* memory, float* threadMemory)
     {
         AttentionShape shape = part.Shape;
         int keyDim = shape.KeyDim, valueDim = shape.ValueDim, rows = shape.Group, token = firstToken + unit;
@@ -77,12 +34,13 @@ internal static unsafe class AttentionBackwardSparse<I, V>
         for (int start = 0; start < part.Counts[token]; start += Chunk)
         {
             int count = Math.Min(Chunk, part.Counts[token] - start), groups = (count + Lanes - 1) / Lanes;
-            SideBySide(part.K, part.KeyStride, list + start, count, keyDim, keyLanes);
-            SideBySide(part.V, part.ValueStride, list + start, count, valueDim, valueLanes);
+            SideBySide.WriteListed(part.K, part.KeyStride, list + start, count, keyDim, keyLanes);
+            SideBySide.WriteListed(part.V, part.ValueStride, list + start, count, valueDim, valueLanes);
             AttentionProducts<I, V>.AgainstLanes(q, keyDim, rows, keyLanes, keyDim, groups, weights + start, stride);
             AttentionProducts<I, V>.AgainstLanes(dout, valueDim, rows, valueLanes, valueDim, groups, dscores + start, stride);
             for (int r = 0; r < rows; r++)
-                AttentionBackwardRows<I, V>.Differentiate(weights + (long)r * stride + start, dscores + (long)r * stride + start, count, shape.Scale, lse[r], delta[r]);
+                AttentionBackwardRows<I, V>.Differentiate(
+                    weights + (long)r * stride + start, dscores + (long)r * stride + start, count, shape.Scale, lse[r], delta[r]);
             for (int i = 0; i < count; i++)
                 Unsafe.CopyBlockUnaligned(keyRows + (long)i * keyDim, part.K + list[start + i] * part.KeyStride, (uint)(keyDim * sizeof(float)));
             AttentionProducts<I, V>.AgainstRows<RowsOfTerms>(dscores + start, stride, rows, keyRows, keyDim, count, dq, keyDim, keyDim, resume: true);
@@ -91,25 +49,13 @@ internal static unsafe class AttentionBackwardSparse<I, V>
         AttentionBackwardRows<I, V>.StoreDq(part, token * rows, rows, dq);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void SideBySide(float* rows, nint stride, int* list, int count, int dim, float* target)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            float* row = rows + list[i] * stride;
-            float* lane = target + (long)(i / Lanes) * dim * Lanes + i % Lanes;
-            for (int d = 0; d < dim; d++)
-                lane[d * Lanes] = row[d];
-        }
-    }
-
-    // Phase B: 64 columns of dk or dv, token after token. The rows of a chunk of keys are collected, go on, and are put back.
-    private static void AddToKeys(State* state, in Part part, int firstToken, int unit, float* memory, float* threadMemory)
+    /// <summary>Phase B: 64 columns of dk or dv, token after token. The rows of a chunk of keys are collected, go on, and are put back.</summary>
+    public static void Columns(State* state, in Part part, int firstToken, int unit, float* memory, float* threadMemory)
     {
         AttentionShape shape = part.Shape;
         bool isKey = unit < Slices(shape.KeyDim);
         int dim = isKey ? shape.KeyDim : shape.ValueDim;
-        int column = (isKey ? unit : unit - Slices(shape.KeyDim)) * Columns, columns = Math.Min(Columns, dim - column);
+        int column = (isKey ? unit : unit - Slices(shape.KeyDim)) * SliceColumns, columns = Math.Min(SliceColumns, dim - column);
         nint targetStride = isKey ? part.KeyStride : part.ValueStride;
         float* target = (isKey ? part.Dk : part.Dv) + column;
         float* right = memory + (isKey ? state->Scratch.Q : state->Scratch.Dout) + column;
@@ -132,12 +78,5 @@ internal static unsafe class AttentionBackwardSparse<I, V>
                     Unsafe.CopyBlockUnaligned(target + list[start + i] * targetStride, sums + (long)i * columns, (uint)(columns * sizeof(float)));
             }
         }
-    }
-
-    private static void Finish(in Part part, int chunk)
-    {
-        int to = Math.Min(part.Tokens, (chunk + 1) * Chunk);
-        for (int key = chunk * Chunk; key < to; key++)
-            AttentionBackwardRows<I, V>.Scale(part.Dk + key * part.KeyStride, part.Dk + key * part.KeyStride, part.Shape.KeyDim, part.Shape.Scale);
     }
 }

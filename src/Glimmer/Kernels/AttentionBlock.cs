@@ -13,6 +13,11 @@ internal static unsafe class AttentionBlock<I, V>
     private const int Chunk = AttentionForward.Chunk;
     private const int ScoreStride = AttentionForward.ScoreStride;
 
+    /// <summary>
+    /// Blocks of few rows wait for memory, so they ask for the next page while they work on one; for many rows it would only cost instructions.
+    /// </summary>
+    private const int PrefetchRows = 24;
+
     /// <summary>Runs jobs until none is left.</summary>
     public static void Take(State* state, int thread)
     {
@@ -67,7 +72,8 @@ internal static unsafe class AttentionBlock<I, V>
                 m[r] = SpanSoftmax<I, V>.Run(scores + (long)r * ScoreStride, Math.Min(Attention.Span, visible[r] - start), shape.Scale, out l[r]);
             WeighSpan(state, sequence, job, memory, visible, first, start, o);
             for (int r = first; whole && span > 0 && r < rows; r++)
-                SpanSoftmax<I, V>.Merge(m[r], l[r], o + (long)r * shape.ValueDim, ref maxima[r], ref sums[r], output + (long)r * shape.ValueDim, shape.ValueDim);
+                SpanSoftmax<I, V>.Merge(
+                    m[r], l[r], o + (long)r * shape.ValueDim, ref maxima[r], ref sums[r], output + (long)r * shape.ValueDim, shape.ValueDim);
         }
 
         for (int r = 0; whole && r < rows; r++)
@@ -80,17 +86,29 @@ internal static unsafe class AttentionBlock<I, V>
         int rows = job->Rows, dim = state->Shape.KeyDim;
         int end = Math.Min(start + Attention.Span, visible[rows - 1]);
         float* scores = memory + state->Scratch.Scores;
+        bool prefetch = rows <= PrefetchRows && List(state, sequence, job) == null;
         for (int key = start; key < end; key += Chunk)
         {
             while (visible[first] <= key)
                 first++;
             float* keys = Keys(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
+            float* next = !prefetch ? null
+                : key + Chunk < end ? PageKeys(state, sequence, job, key + Chunk)
+                : PageValues(state, sequence, job, start);
             for (int r = first; r < rows; r += ProductTile.Rows)
             {
                 int count = Math.Min(ProductTile.Rows, rows - r);
                 int groups = Math.Min(Chunk / KeyValueLayout.Lanes, (visible[r + count - 1] - key + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes);
                 AttentionProducts<I, V>.AgainstLanes(
-                    memory + (long)r * dim, dim, count, keys, dim, groups, scores + (long)r * ScoreStride + (key - start), ScoreStride);
+                    memory + (long)r * dim,
+                    dim,
+                    count,
+                    keys,
+                    dim,
+                    groups,
+                    scores + (long)r * ScoreStride + (key - start),
+                    ScoreStride,
+                    r == first ? next : null);
             }
         }
     }
@@ -101,13 +119,29 @@ internal static unsafe class AttentionBlock<I, V>
         int rows = job->Rows, dim = state->Shape.ValueDim;
         int end = Math.Min(start + Attention.Span, visible[rows - 1]);
         float* scores = memory + state->Scratch.Scores;
+        bool prefetch = rows <= PrefetchRows && List(state, sequence, job) == null;
         for (int key = start; key < end; key += Chunk)
         {
             while (visible[first] <= key)
                 first++;
             float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
+            float* next = !prefetch ? null
+                : key + Chunk < end ? PageValues(state, sequence, job, key + Chunk)
+                : key + Chunk < visible[rows - 1] ? PageKeys(state, sequence, job, key + Chunk)
+                : null;
             AttentionProducts<I, V>.AgainstVisibleRows(
-                scores + (long)first * ScoreStride + (key - start), ScoreStride, rows - first, visible + first, key, Chunk, values, dim, o + (long)first * dim, dim, key > start);
+                scores + (long)first * ScoreStride + (key - start),
+                ScoreStride,
+                rows - first,
+                visible + first,
+                key,
+                Chunk,
+                values,
+                dim,
+                o + (long)first * dim,
+                dim,
+                key > start,
+                next);
         }
     }
 
@@ -163,7 +197,7 @@ internal static unsafe class AttentionBlock<I, V>
         KeyValueLayout layout = state->Shape.Layout;
         int* list = List(state, sequence, job);
         if (list == null)
-            return sequence.Pages[start / Chunk] + layout.KeyOffset(job->KvHead);
+            return PageKeys(state, sequence, job, start);
         float* target = memory + state->Scratch.Keys;
         for (int i = 0; i < count; i += KeyValueLayout.Lanes)
         {
@@ -174,25 +208,29 @@ internal static unsafe class AttentionBlock<I, V>
         return target;
     }
 
+    private static float* PageKeys(State* state, in AttentionSequence sequence, Job* job, int start) =>
+        sequence.Pages[start / Chunk] + state->Shape.Layout.KeyOffset(job->KvHead);
+
+    private static float* PageValues(State* state, in AttentionSequence sequence, Job* job, int start) =>
+        sequence.Pages[start / Chunk] + state->Shape.Layout.ValueOffset(job->KvHead);
+
     // Up to 16 chosen keys, side by side as in a page; absent lanes keep what they held, and nobody reads their products.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void GatherGroup(in AttentionSequence sequence, KeyValueLayout layout, int head, bool valueIsPrefix, int* list, int lanes, float* target)
     {
+        // Value rows are contiguous; reading a key from its lane costs a cache line an element.
+        int prefix = valueIsPrefix ? layout.ValueDim : 0;
+        float** rows = stackalloc float*[KeyValueLayout.Lanes];
         for (int lane = 0; lane < lanes; lane++)
         {
             float* page = sequence.Pages[list[lane] / Chunk];
-            int d = 0;
-            if (valueIsPrefix)
-            {
-                float* row = layout.ValueRow(page, head, list[lane] % Chunk);
-                for (; d < layout.ValueDim; d++)
-                    target[d * KeyValueLayout.Lanes + lane] = row[d];
-            }
-
+            rows[lane] = layout.ValueRow(page, head, list[lane] % Chunk);
             float* source = layout.KeyLane(page, head, list[lane] % Chunk);
-            for (; d < layout.KeyDim; d++)
+            for (int d = prefix; d < layout.KeyDim; d++)
                 target[d * KeyValueLayout.Lanes + lane] = source[d * KeyValueLayout.Lanes];
         }
+
+        SideBySide.Write(rows, lanes, prefix, target);
     }
 
     private static float* Values(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count)
@@ -200,7 +238,7 @@ internal static unsafe class AttentionBlock<I, V>
         KeyValueLayout layout = state->Shape.Layout;
         int* list = List(state, sequence, job);
         if (list == null)
-            return sequence.Pages[start / Chunk] + layout.ValueOffset(job->KvHead);
+            return PageValues(state, sequence, job, start);
         float* target = memory + state->Scratch.Values;
         for (int i = 0; i < count; i++)
             layout.ReadValue(sequence.Pages[list[start + i] / Chunk], job->KvHead, list[start + i] % Chunk, target + (long)i * layout.ValueDim);

@@ -25,13 +25,17 @@ internal static unsafe class AttentionForward
     /// <summary>Memory that partial results of spans may take, in floats; beyond it spans stay in one job.</summary>
     private const long LargestPartials = 16L << 20;
 
+    /// <summary>Multiply-adds below which waking the team costs more than it saves: some microseconds of one core.</summary>
+    private const long WorthSharing = 1 << 18;
+
     /// <summary>See <see cref="Attention.SparseForward"/>; <paramref name="positions"/> null is dense.</summary>
     public static void Run(
-        ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences, int* positions, int stride, int* counts, float* q, float* output, float* lse)
+        ThreadTeam team, in AttentionShape shape, ReadOnlySpan<AttentionSequence> sequences,
+        int* positions, int stride, int* counts, float* q, float* output, float* lse)
     {
         bool sparse = positions != null;
         int blocks = 0, spans = 1;
-        long rows = 0, spanRows = 0;
+        long spanRows = 0, pairs = 0;
         foreach (AttentionSequence sequence in sequences)
         {
             if (sequence.Tokens == 0)
@@ -41,14 +45,15 @@ internal static unsafe class AttentionForward
             {
                 int count = counts[sequence.FirstToken + t];
                 if (count < 1 || count > sequence.FirstPosition + t + 1)
-                    throw new ArgumentOutOfRangeException(nameof(counts), count, $"Token {sequence.FirstToken + t} of the batch must choose 1 to {sequence.FirstPosition + t + 1} keys.");
+                    throw new ArgumentOutOfRangeException(
+                        nameof(counts), count, $"Token {sequence.FirstToken + t} of the batch must choose 1 to {sequence.FirstPosition + t + 1} keys.");
                 most = Math.Max(most, count);
             }
 
             int blocksOfHead = sparse ? sequence.Tokens * BlocksOf(shape.Group) : BlocksOf(sequence.Tokens * shape.Group);
             int spansOfSequence = SpansOf(sparse ? most : sequence.FirstPosition + sequence.Tokens);
             blocks += blocksOfHead * shape.KvHeads;
-            rows += (long)sequence.Tokens * shape.Heads;
+            pairs += (long)sequence.Tokens * shape.Heads * (sparse ? most : sequence.FirstPosition + sequence.Tokens);
             spanRows += (long)sequence.Tokens * shape.Heads * spansOfSequence;
             spans = Math.Max(spans, spansOfSequence);
         }
@@ -60,7 +65,7 @@ internal static unsafe class AttentionForward
         var scratch = new ThreadScratch(shape, sparse);
         long jobFloats = Aligned((jobs * sizeof(Job) + sizeof(float) - 1) / sizeof(float));
         long partialFloats = split ? Aligned(spanRows * (shape.ValueDim + 2)) : 0;
-        float* memory = (float*)team.SharedScratch((jobFloats + partialFloats + team.Threads * scratch.Floats) * sizeof(float));
+        float* memory = (float*)team.SharedScratch(0, (jobFloats + partialFloats + team.Threads * scratch.Floats) * sizeof(float));
 
         fixed (AttentionSequence* first = sequences)
         {
@@ -80,7 +85,10 @@ internal static unsafe class AttentionForward
                 Scratch = scratch,
             };
             Plan(ref state, sequences.Length, split);
-            team.Run(&Take, &state);
+            if (pairs * (shape.KeyDim + shape.ValueDim) < WorthSharing)
+                Take(&state, 0, 1);
+            else
+                team.Run(&Take, &state);
             if (split)
             {
                 state.Next = 0;

@@ -16,8 +16,9 @@ internal static unsafe class AttentionProducts<I, V>
     /// <param name="groups">Groups of keys, 1 to 4.</param>
     /// <param name="c">Receives the products, 16 * <paramref name="groups"/> a row.</param>
     /// <param name="cStride">Floats from one row to the next.</param>
+    /// <param name="next">What will be read next in the same shape, to be prefetched with 512-bit registers; null for nothing.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void AgainstLanes(float* a, nint aStride, int rows, float* keys, int dim, int groups, float* c, nint cStride)
+    public static void AgainstLanes(float* a, nint aStride, int rows, float* keys, int dim, int groups, float* c, nint cStride, float* next = null)
     {
         const int Lanes = KeyValueLayout.Lanes;
         nint groupFloats = (nint)dim * Lanes;
@@ -28,7 +29,12 @@ internal static unsafe class AttentionProducts<I, V>
             float* target = c + r * cStride;
             if (I.Lanes == Lanes && groups == 4)
             {
-                ProductTile.Dispatch<I, V, Size4, RowsOfTerms>(count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false);
+                if (r == 0 && next != null)
+                    ProductTile.Dispatch<I, V, Vectors4, RowsOfTerms, PrefetchAhead>(
+                        count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, (nint)(next - keys));
+                else
+                    ProductTile.Dispatch<I, V, Vectors4, RowsOfTerms, NoPrefetch>(
+                        count, left, aStride, keys, Lanes, groupFloats, dim, target, cStride, false, 0);
                 continue;
             }
 
@@ -37,12 +43,14 @@ internal static unsafe class AttentionProducts<I, V>
                 float* right = keys + group * groupFloats;
                 if (I.Lanes == Lanes)
                 {
-                    ProductTile.Dispatch<I, V, Size1, RowsOfTerms>(count, left, aStride, right, Lanes, 0, dim, target + group * Lanes, cStride, false);
+                    ProductTile.Dispatch<I, V, Vectors1, RowsOfTerms, NoPrefetch>(
+                        count, left, aStride, right, Lanes, 0, dim, target + group * Lanes, cStride, false, 0);
                     continue;
                 }
 
                 for (int lane = 0; lane < Lanes; lane += 2 * I.Lanes)
-                    ProductTile.Dispatch<I, V, Size2, RowsOfTerms>(count, left, aStride, right + lane, Lanes, I.Lanes, dim, target + group * Lanes + lane, cStride, false);
+                    ProductTile.Dispatch<I, V, Vectors2, RowsOfTerms, NoPrefetch>(
+                        count, left, aStride, right + lane, Lanes, I.Lanes, dim, target + group * Lanes + lane, cStride, false, 0);
             }
         }
     }
@@ -59,12 +67,15 @@ internal static unsafe class AttentionProducts<I, V>
     /// <param name="cStride">Floats from one row to the next.</param>
     /// <param name="columns">Columns.</param>
     /// <param name="resume">Whether the chains go on from the outputs in memory; otherwise they start at +0.</param>
+    /// <param name="next">What will be read next in the same shape, to be prefetched with 512-bit registers; null for nothing.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void AgainstRows<A>(float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume)
+    public static void AgainstRows<A>(
+        float* a, nint aStride, int rows, float* b, nint bStep, nint terms, float* c, nint cStride, int columns, bool resume, float* next = null)
         where A : struct, ILeftLayout
     {
         for (int r = 0; r < rows; r += ProductTile.Rows)
         {
+            bool prefetch = r == 0 && next != null;
             int count = Math.Min(ProductTile.Rows, rows - r);
             float* left = A.Transposed ? a + r : a + r * aStride;
             float* target = c + r * cStride;
@@ -72,22 +83,30 @@ internal static unsafe class AttentionProducts<I, V>
             if (I.TileVectors == 4)
             {
                 for (; n + 4 * I.Lanes <= columns; n += 4 * I.Lanes)
-                    ProductTile.Dispatch<I, V, Size4, A>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume);
+                {
+                    if (prefetch)
+                        ProductTile.Dispatch<I, V, Vectors4, A, PrefetchAhead>(
+                            count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, (nint)(next - b));
+                    else
+                        ProductTile.Dispatch<I, V, Vectors4, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
+                }
             }
             else
             {
                 for (; n + 2 * I.Lanes <= columns; n += 2 * I.Lanes)
-                    ProductTile.Dispatch<I, V, Size2, A>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume);
+                    ProductTile.Dispatch<I, V, Vectors2, A, NoPrefetch>(count, left, aStride, b + n, bStep, I.Lanes, terms, target + n, cStride, resume, 0);
             }
 
             for (; n + I.Lanes <= columns; n += I.Lanes)
-                ProductTile.Dispatch<I, V, Size1, A>(count, left, aStride, b + n, bStep, 0, terms, target + n, cStride, resume);
+                ProductTile.Dispatch<I, V, Vectors1, A, NoPrefetch>(count, left, aStride, b + n, bStep, 0, terms, target + n, cStride, resume, 0);
             if (n < columns)
                 TailColumns<A>(left, aStride, count, b + n, bStep, terms, target + n, cStride, columns - n, resume);
         }
     }
 
-    /// <summary><see cref="AgainstRows"/> for rows of weights that see different numbers of keys: <c>o[r] = fma(w[r, k], v[k], o[r])</c> for the keys a row sees.</summary>
+    /// <summary>
+    /// <see cref="AgainstRows"/> for rows of weights that see different numbers of keys: <c>o[r] = fma(w[r, k], v[k], o[r])</c> for the keys a row sees.
+    /// </summary>
     /// <param name="weights">Weights of the keys of a chunk.</param>
     /// <param name="stride">Floats from one row of weights to the next.</param>
     /// <param name="rows">Number of rows.</param>
@@ -99,8 +118,10 @@ internal static unsafe class AttentionProducts<I, V>
     /// <param name="o">Outputs, <paramref name="dim"/> a row.</param>
     /// <param name="dim">Width of a value.</param>
     /// <param name="resume">Whether the chains go on from the outputs in memory; otherwise they start at +0.</param>
+    /// <param name="next">What will be read next in the same shape, to be prefetched with 512-bit registers; null for nothing.</param>
     public static void AgainstVisibleRows(
-        float* weights, nint stride, int rows, int* visible, int start, int length, float* values, nint valueStride, float* o, int dim, bool resume)
+        float* weights, nint stride, int rows, int* visible, int start, int length,
+        float* values, nint valueStride, float* o, int dim, bool resume, float* next = null)
     {
         // Rows of a tile share the keys that all of them see; the rest follows for the later rows alone.
         for (int r = 0; r < rows; r += ProductTile.Rows)
@@ -117,7 +138,17 @@ internal static unsafe class AttentionProducts<I, V>
                 }
 
                 AgainstRows<RowsOfTerms>(
-                    weights + from * stride + done, stride, last - from, values + done * valueStride, valueStride, keys - done, o + (long)from * dim, dim, dim, resume || done > 0);
+                    weights + from * stride + done,
+                    stride,
+                    last - from,
+                    values + done * valueStride,
+                    valueStride,
+                    keys - done,
+                    o + (long)from * dim,
+                    dim,
+                    dim,
+                    resume || done > 0,
+                    r == 0 && done == 0 ? next : null);
                 done = keys;
             }
         }

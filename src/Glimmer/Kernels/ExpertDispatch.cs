@@ -20,7 +20,7 @@ internal static unsafe partial class ExpertDispatch
     public static void Gather(ThreadTeam team, in ExpertAssignment assignment, int dim, float* x, float* rows)
     {
         var state = new State(assignment, dim, null, x, null, null, rows, null);
-        team.Run(&GatherShare, &state);
+        RowSplit.Run(team, assignment.Rows, dim, &GatherRows, &state);
     }
 
     /// <summary>Adds each token's expert outputs, weighted, and the shared expert.</summary>
@@ -34,7 +34,7 @@ internal static unsafe partial class ExpertDispatch
     public static void Combine(ThreadTeam team, in ExpertAssignment assignment, int dim, float* weights, float* outputs, float* shared, float* y)
     {
         var state = new State(assignment, dim, weights, outputs, shared, null, y, null);
-        team.Run(&CombineShare, &state);
+        RowSplit.Run(team, assignment.Tokens, (long)dim * assignment.Chosen, &CombineShare, &state);
     }
 
     /// <summary>Backward pass of <see cref="Combine"/>; the gradient of the shared output is <paramref name="dy"/> itself.</summary>
@@ -50,7 +50,7 @@ internal static unsafe partial class ExpertDispatch
         ThreadTeam team, in ExpertAssignment assignment, int dim, float* weights, float* outputs, float* dy, float* doutputs, float* dweights)
     {
         var state = new State(assignment, dim, weights, outputs, null, dy, doutputs, dweights);
-        team.Run(&CombineBackwardShare, &state);
+        RowSplit.Run(team, assignment.Rows, 2L * dim, &CombineBackwardShare, &state);
     }
 
     /// <summary>Backward pass of <see cref="Gather"/>: adds the gradients of a token's rows.</summary>
@@ -62,13 +62,11 @@ internal static unsafe partial class ExpertDispatch
     public static void GatherBackward(ThreadTeam team, in ExpertAssignment assignment, int dim, float* drows, float* dx)
     {
         var state = new State(assignment, dim, null, drows, null, null, dx, null);
-        team.Run(&GatherBackwardShare, &state);
+        RowSplit.Run(team, assignment.Tokens, (long)dim * assignment.Chosen, &GatherBackwardShare, &state);
     }
 
-    private static void GatherShare(void* pointer, int thread, int threads)
+    private static void GatherRows(State* state, int from, int to)
     {
-        var state = (State*)pointer;
-        (int from, int to) = Share.Of(state->Assignment.Rows, thread, threads);
         for (int row = from; row < to; row++)
         {
             float* source = state->Input + (long)state->Assignment.TokenOfRow[row] * state->Dim;
@@ -76,29 +74,28 @@ internal static unsafe partial class ExpertDispatch
         }
     }
 
-    private static void CombineShare(void* pointer, int thread, int threads)
+    private static void CombineShare(State* state, int from, int to)
     {
         switch (Simd.Level)
         {
             case SimdLevel.Avx512:
-                CombineTokens<Avx512Isa, Vector512<float>>((State*)pointer, thread, threads);
+                CombineTokens<Avx512Isa, Vector512<float>>(state, from, to);
                 break;
             case SimdLevel.Avx2:
-                CombineTokens<Avx2Isa, Vector256<float>>((State*)pointer, thread, threads);
+                CombineTokens<Avx2Isa, Vector256<float>>(state, from, to);
                 break;
             default:
-                CombineTokens<PortableIsa, Vector128<float>>((State*)pointer, thread, threads);
+                CombineTokens<PortableIsa, Vector128<float>>(state, from, to);
                 break;
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void CombineTokens<I, V>(State* state, int thread, int threads)
+    private static void CombineTokens<I, V>(State* state, int from, int to)
         where I : struct, IVectorIsa<V>
         where V : struct
     {
         int dim = state->Dim, chosen = state->Assignment.Chosen;
-        (int from, int to) = Share.Of(state->Assignment.Tokens, thread, threads);
         for (int t = from; t < to; t++)
         {
             float* weights = state->Weights + (long)t * chosen;
@@ -131,29 +128,28 @@ internal static unsafe partial class ExpertDispatch
         }
     }
 
-    private static void CombineBackwardShare(void* pointer, int thread, int threads)
+    private static void CombineBackwardShare(State* state, int from, int to)
     {
         switch (Simd.Level)
         {
             case SimdLevel.Avx512:
-                CombineBackwardRows<Avx512Isa, Vector512<float>>((State*)pointer, thread, threads);
+                CombineBackwardRows<Avx512Isa, Vector512<float>>(state, from, to);
                 break;
             case SimdLevel.Avx2:
-                CombineBackwardRows<Avx2Isa, Vector256<float>>((State*)pointer, thread, threads);
+                CombineBackwardRows<Avx2Isa, Vector256<float>>(state, from, to);
                 break;
             default:
-                CombineBackwardRows<PortableIsa, Vector128<float>>((State*)pointer, thread, threads);
+                CombineBackwardRows<PortableIsa, Vector128<float>>(state, from, to);
                 break;
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void CombineBackwardRows<I, V>(State* state, int thread, int threads)
+    private static void CombineBackwardRows<I, V>(State* state, int from, int to)
         where I : struct, IVectorIsa<V>
         where V : struct
     {
         int dim = state->Dim;
-        (int from, int to) = Share.Of(state->Assignment.Rows, thread, threads);
         for (int row = from; row < to; row++)
         {
             int token = state->Assignment.TokenOfRow[row];
@@ -171,29 +167,28 @@ internal static unsafe partial class ExpertDispatch
         }
     }
 
-    private static void GatherBackwardShare(void* pointer, int thread, int threads)
+    private static void GatherBackwardShare(State* state, int from, int to)
     {
         switch (Simd.Level)
         {
             case SimdLevel.Avx512:
-                GatherBackwardTokens<Avx512Isa, Vector512<float>>((State*)pointer, thread, threads);
+                GatherBackwardTokens<Avx512Isa, Vector512<float>>(state, from, to);
                 break;
             case SimdLevel.Avx2:
-                GatherBackwardTokens<Avx2Isa, Vector256<float>>((State*)pointer, thread, threads);
+                GatherBackwardTokens<Avx2Isa, Vector256<float>>(state, from, to);
                 break;
             default:
-                GatherBackwardTokens<PortableIsa, Vector128<float>>((State*)pointer, thread, threads);
+                GatherBackwardTokens<PortableIsa, Vector128<float>>(state, from, to);
                 break;
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void GatherBackwardTokens<I, V>(State* state, int thread, int threads)
+    private static void GatherBackwardTokens<I, V>(State* state, int from, int to)
         where I : struct, IVectorIsa<V>
         where V : struct
     {
         int dim = state->Dim, chosen = state->Assignment.Chosen;
-        (int from, int to) = Share.Of(state->Assignment.Tokens, thread, threads);
         for (int t = from; t < to; t++)
         {
             int* rows = state->Assignment.RowOfSlot + (long)t * chosen;

@@ -102,7 +102,8 @@ internal static unsafe class IndexerBlock<I, V>
                 int count = Math.Min(Chunk, visible - key);
                 if (count <= 0)
                     continue;
-                Combine(products + (long)i * shape.Heads * Chunk, shape.Heads, state->Weights + firstRow + (long)i * shape.Heads, shape.Scale, shape.Relu, sums);
+                Combine(
+                    products + (long)i * shape.Heads * Chunk, shape.Heads, state->Weights + firstRow + (long)i * shape.Heads, shape.Scale, shape.Relu, sums);
                 Unsafe.CopyBlockUnaligned(group->Scores + (long)i * group->Stride + key, sums, (uint)(count * sizeof(float)));
             }
         }

@@ -4,7 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Glimmer.Kernels;
 
 /// <summary>
-/// Sums across lanes, rule 3 of docs/adr/0001-order-of-arithmetic.md: 32 lanes start at +0, lane i takes the elements i, i + 32, ...; then the tree 16, 8, 4, 2, 1.
+/// Sums across lanes, rule 3 of docs/adr/0001-order-of-arithmetic.md: 32 lanes start at +0, lane i takes the elements i, i + 32, ...; then the
+/// tree 16, 8, 4, 2, 1.
 /// </summary>
 internal static unsafe class LaneSum
 {

@@ -11,6 +11,9 @@ internal unsafe struct Product
     public nint LdA;
     public bool ATransposed;
 
+    /// <summary>Left side packed ahead, tile after tile, column after column; null when the product has one tile only, which each thread packs for itself.</summary>
+    public float* Rows;
+
     /// <summary>Packed panels of the right side, or the memory they are packed into first from <see cref="Raw"/>.</summary>
     public byte* Panels;
     public long PanelBytes;
@@ -35,9 +38,10 @@ internal unsafe struct Product
     public int RowChunks;
     public int PanelChunks;
 
-    /// <summary>Number of the first unit in the list, and of the first group of panels to be packed.</summary>
+    /// <summary>Number of the first unit in the list, and of the first packing unit: first the groups of tiles, then the groups of panels.</summary>
     public int FirstUnit;
-    public int FirstRawGroup;
+    public int FirstPacking;
+    public int TileGroups;
 
     public readonly int PanelCount => (N + PackedMatrix.PanelRows - 1) / PackedMatrix.PanelRows;
 
@@ -51,14 +55,14 @@ internal unsafe struct ProductList
     public Product* Products;
     public int Count;
     public int Units;
-    public int RawGroups;
+    public int Packings;
 
-    /// <summary>Scratch memory of each thread: packed rows, an expanded panel block, an edge tile; <see cref="ScratchFloats"/> together.</summary>
+    /// <summary>Scratch memory of each thread: the packed rows of a single tile, an expanded panel block, an edge tile; <see cref="ScratchFloats"/> together.</summary>
     public float** Scratch;
     public long ScratchFloats;
     public long RowFloats;
 
-    /// <summary>The next unit and the next group of panels to pack, taken by whichever thread is free.</summary>
+    /// <summary>The next unit and the next packing unit, taken by whichever thread is free.</summary>
     public int NextUnit;
-    public int NextRawGroup;
+    public int NextPacking;
 }

@@ -8,8 +8,11 @@ internal static unsafe class ProductPlan
     /// <summary>Columns of a block along the chain: packed rows and panel stay in the caches.</summary>
     public const int BlockDepth = 512;
 
-    /// <summary>Right-hand panels that a thread packs as one group: neighbours share cache lines and pages of the source.</summary>
-    public const int RawGroup = 4;
+    /// <summary>Left-hand tiles that a thread packs at a time.</summary>
+    public const int TileGroup = 4;
+
+    /// <summary>Right-hand panels that a thread packs at a time: neighbours share cache lines and pages of the source.</summary>
+    public const int PanelGroup = 4;
 
     /// <summary>Floats of scratch behind the packed rows: an expanded panel block, then an edge tile and a bias strip.</summary>
     public const int PanelFloats = BlockDepth * PackedMatrix.PanelRows;
@@ -42,12 +45,13 @@ internal static unsafe class ProductPlan
             Cut(product, unit, threads, tileRows);
             product->FirstUnit = list.Units;
             list.Units += product->RowChunks * product->PanelChunks;
-            product->FirstRawGroup = list.RawGroups;
+            product->FirstPacking = list.Packings;
+            product->TileGroups = product->Rows == null ? 0 : (product->Tiles + TileGroup - 1) / TileGroup;
+            list.Packings += product->TileGroups;
             if (product->Raw != null)
-                list.RawGroups += (product->PanelCount + RawGroup - 1) / RawGroup;
-            int chunkTiles = (product->Tiles + product->RowChunks - 1) / product->RowChunks;
-            long rows = (long)chunkTiles * tileRows * BlockOf(*product);
-            list.RowFloats = Math.Max(list.RowFloats, rows);
+                list.Packings += (product->PanelCount + PanelGroup - 1) / PanelGroup;
+            if (product->Rows == null)
+                list.RowFloats = Math.Max(list.RowFloats, (long)product->M * product->Depth);
         }
 
         list.ScratchFloats = list.RowFloats + PanelFloats + EdgeFloats;

@@ -13,16 +13,21 @@ internal static unsafe class ProductUnits<TForm, TVector>
 
     private static int StripRows => 2 * TForm.Width;
 
-    /// <summary>Packs groups of right-hand panels until none is left. A job of the team.</summary>
+    /// <summary>Packs left sides and fresh right sides until none is left. A job of the team.</summary>
     public static void Pack(void* state, int thread, int threads)
     {
         var list = (ProductList*)state;
         int product = 0;
-        for (int group = Next(ref list->NextRawGroup); group < list->RawGroups; group = Next(ref list->NextRawGroup))
+        for (int unit = Next(ref list->NextPacking); unit < list->Packings; unit = Next(ref list->NextPacking))
         {
-            while (product + 1 < list->Count && list->Products[product + 1].FirstRawGroup <= group)
+            while (product + 1 < list->Count && list->Products[product + 1].FirstPacking <= unit)
                 product++;
-            PackGroup(list->Products[product], group - list->Products[product].FirstRawGroup);
+            ref readonly Product p = ref list->Products[product];
+            int group = unit - p.FirstPacking;
+            if (group < p.TileGroups)
+                PackTiles(p, group * ProductPlan.TileGroup);
+            else
+                PackPanels(p, (group - p.TileGroups) * ProductPlan.PanelGroup);
         }
     }
 
@@ -45,11 +50,11 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 EndTile = (int)((long)p.Tiles * (rowChunk + 1) / p.RowChunks),
                 FirstPanel = (int)((long)p.PanelCount * panelChunk / p.PanelChunks),
                 EndPanel = (int)((long)p.PanelCount * (panelChunk + 1) / p.PanelChunks),
-                Rows = rows,
+                Rows = p.Rows,
                 Panel = rows + list->RowFloats,
                 Edge = rows + list->RowFloats + ProductPlan.PanelFloats,
             };
-            if (p.Tiles == 1)
+            if (p.Rows == null)
             {
                 // The only tile of the product: its rows are packed once for all units that this thread takes.
                 chunk.Rows = OneTileRows(p, rows, packed == product);
@@ -58,7 +63,6 @@ internal static unsafe class ProductUnits<TForm, TVector>
             }
             else
             {
-                packed = -1;
                 Blocks(p, chunk);
             }
         }
@@ -72,7 +76,7 @@ internal static unsafe class ProductUnits<TForm, TVector>
         if (p.M == 1 && !p.ATransposed)
             return Row(p, 0);
         if (!packed)
-            PackTile(p, 0, p.M, 0, p.Depth, rows);
+            PackTile(p, 0, p.M, rows);
         return rows;
     }
 
@@ -89,17 +93,11 @@ internal static unsafe class ProductUnits<TForm, TVector>
 
     private static void Blocks(in Product p, in Chunk chunk)
     {
-        int depth = ProductPlan.BlockOf(p), firstRow = p.TileStart(chunk.FirstTile);
+        int depth = ProductPlan.BlockOf(p);
         for (int from = 0; from == 0 || from < p.Depth; from += depth)
         {
             int count = Math.Min(depth, p.Depth - from);
             bool resume = from > 0 || p.Mode == GradientMode.Continue, last = from + count >= p.Depth;
-            for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
-            {
-                int row = p.TileStart(tile);
-                PackTile(p, row, p.TileStart(tile + 1) - row, from, count, chunk.Rows + (long)(row - firstRow) * count);
-            }
-
             for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
             {
                 byte* weights = PanelBlock(p, panel, from, count, chunk.Panel);
@@ -108,9 +106,9 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 {
                     for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
                     {
-                        int row = p.TileStart(tile);
-                        float* packed = chunk.Rows + (long)(row - firstRow) * count;
-                        Strip(p, DType.F32, chunk, row, p.TileStart(tile + 1) - row, packed, weights, lane, first + lane, count, resume, last);
+                        int row = p.TileStart(tile), rows = p.TileStart(tile + 1) - row;
+                        float* x = p.Rows + (long)row * p.Depth + (long)rows * from;
+                        Strip(p, DType.F32, chunk, row, rows, x, weights, lane, first + lane, count, resume, last);
                     }
                 }
             }
@@ -153,8 +151,8 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 float* next = c + rows * p.LdC;
                 for (int r = 0; r < rows; r++, next += p.LdC)
                 {
-                    Sse.Prefetch0(next);
-                    Sse.Prefetch0(next + StripRows - 1);
+                    Sse.Prefetch1(next);
+                    Sse.Prefetch1(next + StripRows - 1);
                 }
             }
 
@@ -257,24 +255,34 @@ internal static unsafe class ProductUnits<TForm, TVector>
 
     private static float* Row(in Product p, int row) => p.A + (p.Gather == null ? row : p.Gather[row]) * (long)p.LdA;
 
-    // output[k * rows + r] = left side (row + r, from + k)
-    private static void PackTile(in Product p, int row, int rows, int from, int count, float* output)
+    private static void PackTiles(in Product p, int first)
+    {
+        for (int tile = first; tile < Math.Min(first + ProductPlan.TileGroup, p.Tiles); tile++)
+        {
+            int row = p.TileStart(tile);
+            PackTile(p, row, p.TileStart(tile + 1) - row, p.Rows + (long)row * p.Depth);
+        }
+    }
+
+    // output[k * rows + r] = left side (row + r, k)
+    private static void PackTile(in Product p, int row, int rows, float* output)
     {
         if (p.ATransposed)
         {
-            ColumnCopier.Copy(p.A + from * (long)p.LdA + row, p.LdA, count, rows, output);
+            ColumnCopier.Copy(p.A + row, p.LdA, p.Depth, rows, output);
             return;
         }
 
         float** pointers = stackalloc float*[12];
         for (int r = 0; r < rows; r++)
-            pointers[r] = Row(p, row + r) + from;
-        RowInterleaver.Interleave(pointers, rows, count, output, rows);
+            pointers[r] = Row(p, row + r);
+        RowInterleaver.Interleave(pointers, rows, p.Depth, output, rows);
     }
 
-    private static void PackGroup(in Product p, int group)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackPanels(in Product p, int first)
     {
-        int first = group * ProductPlan.RawGroup, end = Math.Min(first + ProductPlan.RawGroup, p.PanelCount);
+        int end = Math.Min(first + ProductPlan.PanelGroup, p.PanelCount);
         for (int k = 0; k < p.Depth; k++)
         {
             float* from = p.Raw + (p.RawGather == null ? k : p.RawGather[k]) * (long)p.LdRaw;

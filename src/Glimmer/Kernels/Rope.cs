@@ -16,7 +16,8 @@ internal enum RopePairing
 /// <summary>Rotary position embedding, in place.</summary>
 /// <remarks>
 /// A pair (a, b) becomes <c>a' = fma(a, cos, -(b * sin))</c>, <c>b' = fma(b, cos, a * sin)</c>. The backward pass rotates the gradient by the negative
-/// angle. Only the table's <see cref="RopeTable.Dim"/> elements from the given pointer on are touched, so a partial rotation passes the pointer to its first element.
+/// angle. Only the table's <see cref="RopeTable.Dim"/> elements from the given pointer on are touched, so a partial rotation passes the
+/// pointer to its first element.
 /// </remarks>
 internal static unsafe partial class Rope
 {
@@ -33,7 +34,8 @@ internal static unsafe partial class Rope
     /// <param name="inverse">Whether to rotate by the negative angle: the backward pass.</param>
     /// <exception cref="ArgumentOutOfRangeException">A position has no row in the table.</exception>
     public static void Apply(
-        ThreadTeam team, RopeTable table, int* positions, int tokens, float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse = false)
+        ThreadTeam team, RopeTable table, int* positions, int tokens,
+        float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse = false)
     {
         if (tokens == 0)
             return;
@@ -43,17 +45,14 @@ internal static unsafe partial class Rope
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(positions[t], table.Positions);
         }
 
-        // A thread's scratch: cosines and signed sines spread over the pair, [2, dim].
-        float* scratch = (float*)team.SharedScratch((long)team.Threads * 2 * table.Dim * sizeof(float));
-        var state = new State(table.Cos(0), table.Dim, positions, tokens, x, tokenStride, heads, headStride, pairing, inverse, scratch);
-        team.Run(&ApplyShare, &state);
+        var state = new State(table.Cos(0), table.Dim, positions, x, tokenStride, heads, headStride, pairing, inverse);
+        RowSplit.Run(team, tokens, (long)heads * table.Dim, &RotateTokens, &state);
     }
 
-    private static void ApplyShare(void* pointer, int thread, int threads)
+    private static void RotateTokens(State* state, int from, int to)
     {
-        var state = (State*)pointer;
-        (int from, int to) = Share.Of(state->Tokens, thread, threads);
-        float* spread = state->Scratch + (long)thread * 2 * state->Dim;
+        // Cosines and signed sines spread over the pair, [2, dim].
+        float* spread = stackalloc float[2 * state->Dim];
         for (int t = from; t < to; t++)
         {
             float* cos = state->Rows + (long)state->Positions[t] * state->Dim;
@@ -131,18 +130,16 @@ internal static unsafe partial class Rope
     }
 
     private readonly struct State(
-        float* rows, int dim, int* positions, int tokens, float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse, float* scratch)
+        float* rows, int dim, int* positions, float* x, int tokenStride, int heads, int headStride, RopePairing pairing, bool inverse)
     {
         public readonly float* Rows = rows;
         public readonly int Dim = dim;
         public readonly int* Positions = positions;
-        public readonly int Tokens = tokens;
         public readonly float* X = x;
         public readonly int TokenStride = tokenStride;
         public readonly int Heads = heads;
         public readonly int HeadStride = headStride;
         public readonly RopePairing Pairing = pairing;
         public readonly bool Inverse = inverse;
-        public readonly float* Scratch = scratch;
     }
 }

@@ -15,10 +15,11 @@ internal sealed unsafe class RopeTable : IDisposable
 
     /// <summary>Computes the inverse frequencies; rows follow with <see cref="EnsurePositions"/>.</summary>
     /// <param name="theta">Base of the frequencies, <c>rope_theta</c>.</param>
-    /// <param name="dim">Rotated dimensions; even.</param>
+    /// <param name="dim">Rotated dimensions; even, at most 8,192.</param>
     public RopeTable(double theta, int dim)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(dim, 2);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(dim, 8192);
         ArgumentOutOfRangeException.ThrowIfNotEqual(dim % 2, 0, nameof(dim));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(theta);
         Dim = dim;

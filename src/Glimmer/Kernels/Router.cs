@@ -12,10 +12,14 @@ namespace Glimmer.Kernels;
 /// <param name="Scale">Factor of the weights; <c>routed_scaling_factor</c>.</param>
 internal readonly record struct RouterShape(int Experts, int Chosen, int Groups, int ChosenGroups, bool Normalise, float Scale)
 {
+    /// <summary>Scores of one token live on the stack, so there is a limit; the largest models have a few hundred.</summary>
+    private const int MostExperts = 8192;
+
     /// <summary>Throws when the sizes do not fit together.</summary>
     public void Check()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Experts, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(Experts, MostExperts);
         ArgumentOutOfRangeException.ThrowIfLessThan(Chosen, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(Groups, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(ChosenGroups, 1);
@@ -23,7 +27,8 @@ internal readonly record struct RouterShape(int Experts, int Chosen, int Groups,
         if (Experts % Groups != 0)
             throw new ArgumentOutOfRangeException(nameof(Groups), Groups, $"{Experts} experts do not form {Groups} groups of equal size.");
         if (Chosen > Experts / Groups * ChosenGroups)
-            throw new ArgumentOutOfRangeException(nameof(Chosen), Chosen, $"{Chosen} experts cannot be chosen from {ChosenGroups} groups of {Experts / Groups}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(Chosen), Chosen, $"{Chosen} experts cannot be chosen from {ChosenGroups} groups of {Experts / Groups}.");
     }
 }
 
@@ -31,13 +36,17 @@ internal readonly record struct RouterShape(int Experts, int Chosen, int Groups,
 /// <remarks>
 /// All in fp32. <c>s = sigmoid(logit)</c>; <c>b = s + bias</c> (one rounding). A group's score is the sum of its two largest b; experts outside the best
 /// groups get -infinity. The K largest b are chosen (<see cref="TopK"/>), ids ascending. <c>w = s / (sum + 1e-20) * scale</c>: the sum is a chain of adds
-/// over the chosen experts in ascending id from +0, then one rounding for each of the addition, the division and the product (without normalisation <c>w = s * scale</c>).
+/// over the chosen experts in ascending id from +0, then one rounding for each of the addition, the division and the product (without
+/// normalisation <c>w = s * scale</c>).
 /// Backward, with Z = sum + 1e-20: <c>c = chain fma(dw, s, c)</c>, <c>ds = (scale / Z) * (dw - c / Z)</c>, <c>dlogit = ds * s * (1 - s)</c> from left to right;
 /// the choice and the bias have no gradient. transformers <c>Glm4MoeTopkRouter</c>.
 /// </remarks>
 internal static unsafe partial class Router
 {
     private const float NormaliserEpsilon = 1e-20f;
+
+    // A sigmoid and a choice cost about this many plain elements.
+    private const int ForwardWork = 4;
 
     /// <summary>Chooses experts and weights for every token, split over the team by token.</summary>
     /// <param name="team">Threads.</param>
@@ -52,11 +61,8 @@ internal static unsafe partial class Router
     public static void Forward(ThreadTeam team, in RouterShape shape, float* logits, float* bias, int tokens, int* ids, float* weights, float* scores = null)
     {
         shape.Check();
-        // A thread's scratch: biased scores, scores nobody wants, group scores, chosen groups; a multiple of 16 elements.
-        int stride = (2 * shape.Experts + shape.Groups + shape.ChosenGroups + 15) & ~15;
-        float* scratch = (float*)team.SharedScratch((long)team.Threads * stride * sizeof(float));
-        var state = new ForwardState(shape, logits, bias, tokens, ids, weights, scores, scratch, stride);
-        team.Run(&ForwardShare, &state);
+        var state = new ForwardState(shape, logits, bias, ids, weights, scores);
+        RowSplit.Run(team, tokens, ForwardWork * shape.Experts, &ForwardTokens, &state);
     }
 
     /// <summary>Gradient of the logits, split over the team by token.</summary>
@@ -70,16 +76,15 @@ internal static unsafe partial class Router
     public static void Backward(ThreadTeam team, in RouterShape shape, float* logits, int* ids, float* dweights, int tokens, float* dlogits)
     {
         shape.Check();
-        var state = new BackwardState(shape, logits, ids, dweights, tokens, dlogits);
-        team.Run(&BackwardShare, &state);
+        var state = new BackwardState(shape, logits, ids, dweights, dlogits);
+        RowSplit.Run(team, tokens, shape.Experts, &BackwardTokens, &state);
     }
 
-    private static void ForwardShare(void* pointer, int thread, int threads)
+    private static void ForwardTokens(ForwardState* state, int from, int to)
     {
-        var state = (ForwardState*)pointer;
-        (int from, int to) = Share.Of(state->Tokens, thread, threads);
+        // Biased scores, scores nobody wants, group scores, chosen groups.
         int experts = state->Shape.Experts;
-        float* scratch = state->Scratch + (long)thread * state->ScratchStride;
+        float* scratch = stackalloc float[2 * experts + state->Shape.Groups + state->Shape.ChosenGroups];
         for (int t = from; t < to; t++)
         {
             float* scores = state->Scores == null ? scratch + experts : state->Scores + (long)t * experts;
@@ -97,7 +102,8 @@ internal static unsafe partial class Router
                     break;
             }
 
-            Choose(state->Shape, t, scores, scratch, scratch + 2 * experts, state->Ids + (long)t * state->Shape.Chosen, state->Weights + (long)t * state->Shape.Chosen);
+            Choose(state->Shape, t, scores, scratch, scratch + 2 * experts, state->Ids + (long)t * state->Shape.Chosen,
+                state->Weights + (long)t * state->Shape.Chosen);
         }
     }
 
@@ -175,10 +181,8 @@ internal static unsafe partial class Router
         }
     }
 
-    private static void BackwardShare(void* pointer, int thread, int threads)
+    private static void BackwardTokens(BackwardState* state, int from, int to)
     {
-        var state = (BackwardState*)pointer;
-        (int from, int to) = Share.Of(state->Tokens, thread, threads);
         RouterShape shape = state->Shape;
         for (int t = from; t < to; t++)
         {
@@ -192,26 +196,22 @@ internal static unsafe partial class Router
     }
 
     private readonly struct ForwardState(
-        RouterShape shape, float* logits, float* bias, int tokens, int* ids, float* weights, float* scores, float* scratch, int scratchStride)
+        RouterShape shape, float* logits, float* bias, int* ids, float* weights, float* scores)
     {
         public readonly RouterShape Shape = shape;
         public readonly float* Logits = logits;
         public readonly float* Bias = bias;
-        public readonly int Tokens = tokens;
         public readonly int* Ids = ids;
         public readonly float* Weights = weights;
         public readonly float* Scores = scores;
-        public readonly float* Scratch = scratch;
-        public readonly int ScratchStride = scratchStride;
     }
 
-    private readonly struct BackwardState(RouterShape shape, float* logits, int* ids, float* dweights, int tokens, float* dlogits)
+    private readonly struct BackwardState(RouterShape shape, float* logits, int* ids, float* dweights, float* dlogits)
     {
         public readonly RouterShape Shape = shape;
         public readonly float* Logits = logits;
         public readonly int* Ids = ids;
         public readonly float* Dweights = dweights;
-        public readonly int Tokens = tokens;
         public readonly float* Dlogits = dlogits;
     }
 }

@@ -83,7 +83,10 @@ internal static unsafe class SpanSoftmax<I, V>
         return m;
     }
 
-    /// <summary>Merges a span (m, l, o) into the running (M, L, O): <c>a = exp(M - M')</c>, <c>b = exp(m - M')</c>, <c>L = fma(l, b, L a)</c>, <c>O = fma(o, b, O a)</c>.</summary>
+    /// <summary>
+    /// Merges a span (m, l, o) into the running (M, L, O): <c>a = exp(M - M')</c>, <c>b = exp(m - M')</c>, <c>L = fma(l, b, L a)</c>, <c>O = fma(o, b, O
+    /// a)</c>.
+    /// </summary>
     /// <param name="m">Maximum of the span.</param>
     /// <param name="l">Sum of the span.</param>
     /// <param name="o">Output of the span, [columns].</param>

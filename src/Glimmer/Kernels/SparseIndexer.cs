@@ -45,7 +45,8 @@ internal static unsafe partial class SparseIndexer
     /// <param name="positions">Receives the chosen positions, ascending, [T, TopK]; the rest of a row is left alone.</param>
     /// <param name="counts">Receives the number of chosen keys, [T].</param>
     /// <exception cref="ArithmeticException">A score is NaN.</exception>
-    public static void Choose(ThreadTeam team, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences, float* q, float* weights, int* positions, int* counts) =>
+    public static void Choose(
+        ThreadTeam team, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences, float* q, float* weights, int* positions, int* counts) =>
         Run(team, shape, sequences, q, weights, positions, counts, null, 0);
 
     /// <summary>Scores of every token against the keys it sees: for tests and for the indexer's loss on short documents.</summary>
@@ -56,11 +57,13 @@ internal static unsafe partial class SparseIndexer
     /// <param name="weights">Head weights, [T, Hi].</param>
     /// <param name="scores">Receives the scores, [T, stride]; elements of keys that a token does not see are left alone.</param>
     /// <param name="stride">Row length of <paramref name="scores"/>.</param>
-    public static void Scores(ThreadTeam team, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences, float* q, float* weights, float* scores, int stride) =>
+    public static void Scores(
+        ThreadTeam team, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences, float* q, float* weights, float* scores, int stride) =>
         Run(team, shape, sequences, q, weights, null, null, scores, stride);
 
     private static void Run(
-        ThreadTeam team, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences, float* q, float* weights, int* positions, int* counts, float* scores, int stride)
+        ThreadTeam team, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences,
+        float* q, float* weights, int* positions, int* counts, float* scores, int stride)
     {
         shape.Check();
         int groupTokens = Math.Max(1, IndexerBlock.Rows / shape.Heads), groups = 0, mostKeys = 0;
@@ -75,7 +78,7 @@ internal static unsafe partial class SparseIndexer
         long groupFloats = ((long)groups * sizeof(IndexerBlock.Group) / sizeof(float) + 15) & ~15L;
         long blockFloats = scores != null ? 0 : Math.Max(BlockScores, (long)groupTokens * mostKeys);
         var scratch = new IndexerBlock.ThreadScratch(shape, groupTokens);
-        float* memory = (float*)team.SharedScratch((groupFloats + blockFloats + team.Threads * scratch.Floats) * sizeof(float));
+        float* memory = (float*)team.SharedScratch(0, (groupFloats + blockFloats + team.Threads * scratch.Floats) * sizeof(float));
         fixed (AttentionSequence* first = sequences)
         {
             var state = new IndexerBlock.State
@@ -190,7 +193,8 @@ internal static unsafe partial class SparseIndexer
                 state->Counts[row] = count;
                 try
                 {
-                    Kernels.TopK.Select(new ReadOnlySpan<float>(group->Scores + (long)i * group->Stride, keys), new Span<int>(state->Positions + row * state->Shape.TopK, count));
+                    Kernels.TopK.Select(new ReadOnlySpan<float>(
+                        group->Scores + (long)i * group->Stride, keys), new Span<int>(state->Positions + row * state->Shape.TopK, count));
                 }
                 catch (ArithmeticException error)
                 {

@@ -17,6 +17,7 @@ namespace Glimmer.Kernels;
 public sealed unsafe class ThreadTeam : IDisposable
 {
     private const int SpinMicroseconds = 50;
+    private const int SharedSlots = 2;
 
     private static readonly long s_spinTicks = SpinMicroseconds * Stopwatch.Frequency / 1_000_000;
 
@@ -51,7 +52,7 @@ public sealed unsafe class ThreadTeam : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         Threads = threads;
         _spins = threads <= Environment.ProcessorCount;
-        _scratch = new NativeBuffer?[threads + 1];
+        _scratch = new NativeBuffer?[threads + SharedSlots];
         _workers = new Thread[threads - 1];
         _wake = new SemaphoreSlim[threads - 1];
         _asleep = new PaddedInt[threads - 1];
@@ -118,8 +119,12 @@ public sealed unsafe class ThreadTeam : IDisposable
     /// <remarks>The next call for the same thread returns the same memory unless it has to grow, so a job asks once for all it needs.</remarks>
     internal byte* Scratch(int thread, long bytes) => Grow(ref _scratch[thread], bytes);
 
-    /// <summary>Memory shared by all threads of a job; only the caller of <c>Run</c> may ask for it, before the job.</summary>
-    internal byte* SharedScratch(long bytes) => Grow(ref _scratch[Threads], bytes);
+    /// <summary>Memory shared by all threads of a job, in one of two slots; only the caller of <c>Run</c> may ask for it, before the job.</summary>
+    internal byte* SharedScratch(int slot, long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)SharedSlots, nameof(slot));
+        return Grow(ref _scratch[Threads + slot], bytes);
+    }
 
     /// <summary>Ends the threads and frees the scratch memory. No job may be running.</summary>
     public void Dispose()

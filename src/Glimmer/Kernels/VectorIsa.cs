@@ -25,6 +25,9 @@ internal unsafe interface IVectorIsa<V>
 
     static abstract void Store(V value, float* target);
 
+    /// <summary>Asks for the cache line of an address, which need not be valid.</summary>
+    static abstract void Prefetch(float* address);
+
     static abstract V Broadcast(float value);
 
     static abstract V Add(V a, V b);
@@ -68,6 +71,9 @@ internal readonly unsafe struct Avx512Isa : IVectorIsa<Vector512<float>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector512<float> value, float* target) => Vector512.Store(value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(float* address) => Sse.Prefetch1(address);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
@@ -122,6 +128,9 @@ internal readonly unsafe struct Avx2Isa : IVectorIsa<Vector256<float>>
     public static void Store(Vector256<float> value, float* target) => Vector256.Store(value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(float* address) => Sse.Prefetch1(address);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Broadcast(float value) => Vector256.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -172,6 +181,13 @@ internal readonly unsafe struct PortableIsa : IVectorIsa<Vector128<float>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector128<float> value, float* target) => Vector128.Store(value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(address);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Broadcast(float value) => Vector128.Create(value);

@@ -54,7 +54,7 @@ internal sealed unsafe class LightningIndexer
         (int tokens, int dim, int heads) = (h.Shape[0], _shape.Dim, _shape.Heads);
         Tensor raw = Linear.Forward(c, h, _key);
         Tensor key = c.Workspace.F32(tokens, dim);
-        LayerNorm.Forward(c.Team, raw.F32Pointer, dim, tokens, dim, _keyNorm.Vector, _keyNormBias.Vector, KeyNormEps, key.F32Pointer, dim);
+        LayerNorm.Forward(c.Team, raw.F32Pointer, dim, _keyNorm.Vector, _keyNormBias.Vector, KeyNormEps, tokens, dim, key.F32Pointer, dim);
         _rotation.Apply(c, pass.Positions, key.F32Pointer, dim, 1, dim);
         c.Observe(_name, "index_k", key);
         var layout = new KeyValueLayout(1, dim, 0);
@@ -65,7 +65,8 @@ internal sealed unsafe class LightningIndexer
             Tensor query = Linear.Forward(c, queryLatent, _queryUp); // [T, heads * dim]
             _rotation.Apply(c, pass.Positions, query.F32Pointer, heads * dim, heads, dim);
             Tensor weights = Linear.Forward(c, h, _weights); // [T, heads]
-            Elementwise.Scale(c.Team, weights.F32Pointer, _headScale, weights.Count);
+            for (int i = 0; i < weights.F32.Length; i++)
+                weights.F32[i] *= _headScale;
             c.Observe(_name, "index_q", query);
             c.Observe(_name, "index_weights", weights);
             if (c.Observer is not null)

@@ -82,7 +82,7 @@ public sealed class Compute : IDisposable
     {
         if (x.Gradient is { } sum)
         {
-            Elementwise.AddInPlace(Team, sum.F32Pointer, gradient.F32Pointer, x.Count);
+            Elementwise.Add(Team, sum.F32Pointer, gradient.F32Pointer, x.Count, sum.F32Pointer);
             return;
         }
 

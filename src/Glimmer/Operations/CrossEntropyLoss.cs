@@ -44,7 +44,7 @@ internal static unsafe class CrossEntropyLoss
             fixed (float* lsePointer = lse, lossPointer = losses, weightPointer = weights[first..])
             fixed (int* targetPointer = chunkTargets)
             {
-                CrossEntropy.Forward(c.Team, logits.F32Pointer, vocabulary, count, vocabulary, targetPointer, lossPointer, lsePointer);
+                CrossEntropy.Forward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lossPointer, lsePointer);
                 for (int t = 0; t < count; t++)
                 {
                     bool counted = chunkTargets[t] >= 0;
@@ -56,7 +56,7 @@ internal static unsafe class CrossEntropyLoss
 
                 if (dh is null)
                     continue;
-                CrossEntropy.Backward(c.Team, logits.F32Pointer, vocabulary, count, vocabulary, targetPointer, lsePointer, weightPointer);
+                CrossEntropy.Backward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lsePointer, weightPointer);
                 MatMul.Multiply(c.Team, logits.F32Pointer, vocabulary, count, head.PackedTransposed(c.Team), null, dh.F32Pointer + (long)first * dim, dim);
                 if (headGradient is not null)
                 {
@@ -68,7 +68,7 @@ internal static unsafe class CrossEntropyLoss
         }
 
         if (headGradient is not null)
-            Elementwise.AddInPlace(c.Team, head.Gradient!.F32Pointer, headGradient.F32Pointer, headGradient.Count);
+            Elementwise.Add(c.Team, head.Gradient!.F32Pointer, headGradient.F32Pointer, headGradient.Count, head.Gradient!.F32Pointer);
         c.Workspace.Release(mark);
         tape?.Record(new Entry(c, h, dh!));
         return total;

@@ -114,14 +114,14 @@ internal static unsafe class Experts
             Tensor dgate = c.Workspace.F32(rows, inner);
             Tensor dup = c.Workspace.F32(rows, inner);
             SwiGlu.Backward(
-                c.Team, gate.F32Pointer, inner, up.F32Pointer, inner, dactivated.F32Pointer, inner, rows, inner, dgate.F32Pointer, inner, dup.F32Pointer, inner);
+                c.Team, dactivated.F32Pointer, inner, gate.F32Pointer, inner, up.F32Pointer, inner, rows, inner, dgate.F32Pointer, inner, dup.F32Pointer, inner);
             WeightGradients(expert => expert.Gate, dgate, inner, x, dim, gather: true);
             WeightGradients(expert => expert.Up, dup, inner, x, dim, gather: true);
             Tensor dgathered = c.Workspace.F32(rows, dim);
             Tensor fromUp = c.Workspace.F32(rows, dim);
             Products(expert => expert.Gate, dgate, inner, dgathered, dim);
             Products(expert => expert.Up, dup, inner, fromUp, dim);
-            Elementwise.AddInPlace(c.Team, dgathered.F32Pointer, fromUp.F32Pointer, dgathered.Count);
+            Elementwise.Add(c.Team, dgathered.F32Pointer, fromUp.F32Pointer, dgathered.Count, dgathered.F32Pointer);
             Tensor dx = c.Workspace.F32(x.Shape);
             ExpertDispatch.GatherBackward(c.Team, plan, dim, dgathered.F32Pointer, dx.F32Pointer);
             c.AddGradient(x, dx);

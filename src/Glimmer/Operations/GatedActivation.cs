@@ -28,7 +28,7 @@ internal static unsafe class GatedActivation
             (int rows, int width) = (gate.Shape[0], gate.Shape[1]);
             Tensor dgate = c.Workspace.F32(rows, width);
             Tensor dup = c.Workspace.F32(rows, width);
-            SwiGlu.Backward(c.Team, gate.F32Pointer, width, up.F32Pointer, width, dy.F32Pointer, width, rows, width, dgate.F32Pointer, width, dup.F32Pointer, width);
+            SwiGlu.Backward(c.Team, dy.F32Pointer, width, gate.F32Pointer, width, up.F32Pointer, width, rows, width, dgate.F32Pointer, width, dup.F32Pointer, width);
             c.AddGradient(gate, dgate);
             c.AddGradient(up, dup);
         }

@@ -44,10 +44,11 @@ internal static unsafe class LatentHeads
     {
         (int tokens, int width, int rank) = (a.Shape[0], a.Shape[1], norm.Shape[0]);
         Tensor key = c.Workspace.F32(tokens, width);
-        RmsNorm.Forward(c.Team, a.F32Pointer, width, tokens, rank, norm.Vector, eps, key.F32Pointer, width);
+        Tensor? inverse = c.Tape is null ? null : c.Workspace.F32(tokens);
+        RmsNorm.Forward(c.Team, a.F32Pointer, width, norm.Vector, eps, tokens, rank, key.F32Pointer, width, inverse is null ? null : inverse.F32Pointer);
         CopyColumns(a.F32Pointer + rank, width, key.F32Pointer + rank, width, tokens, width - rank);
         rope.Apply(c, positions, key.F32Pointer + rank, width, 1, width);
-        c.Tape?.Record(new KeyEntry(c, a, norm, eps, rope, positions, key));
+        c.Tape?.Record(new KeyEntry(c, a, norm, inverse!, rope, positions, key));
         return key;
     }
 
@@ -90,7 +91,7 @@ internal static unsafe class LatentHeads
         }
     }
 
-    private sealed class KeyEntry(Compute c, Tensor a, Parameter norm, float eps, Rotation rope, Tensor positions, Tensor key) : TapeEntry
+    private sealed class KeyEntry(Compute c, Tensor a, Parameter norm, Tensor inverse, Rotation rope, Tensor positions, Tensor key) : TapeEntry
     {
         public override void Backward()
         {
@@ -98,10 +99,11 @@ internal static unsafe class LatentHeads
                 return;
             (int tokens, int width, int rank) = (a.Shape[0], a.Shape[1], norm.Shape[0]);
             Tensor da = c.Workspace.F32(a.Shape);
-            float* dnorm = norm.Gradient is { } gradient ? gradient.F32Pointer : null;
             rope.Apply(c, positions, dkey.F32Pointer + rank, width, 1, width, inverse: true);
             CopyColumns(dkey.F32Pointer + rank, width, da.F32Pointer + rank, width, tokens, width - rank);
-            RmsNorm.Backward(c.Team, a.F32Pointer, width, tokens, rank, norm.Vector, eps, dkey.F32Pointer, width, da.F32Pointer, width, dnorm);
+            RmsNorm.Backward(c.Team, dkey.F32Pointer, width, a.F32Pointer, width, norm.Vector, inverse.F32Pointer, tokens, rank, da.F32Pointer, width);
+            if (norm.Gradient is { } dnorm)
+                RmsNorm.GainGradient(c.Team, dkey.F32Pointer, width, a.F32Pointer, width, inverse.F32Pointer, tokens, rank, dnorm.F32Pointer, GradientMode.AddTo);
             c.AddGradient(a, da);
         }
     }

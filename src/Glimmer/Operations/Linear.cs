@@ -69,7 +69,7 @@ internal static unsafe class Linear
         if (weight.Gradient is { } dw)
             MatMul.WeightGradient(c.Team, dy.F32Pointer, outputs, x.F32Pointer, inputs, tokens, outputs, inputs, dw.F32Pointer, GradientMode.AddTo);
         if (bias?.Gradient is { } db)
-            Elementwise.AddColumnSums(c.Team, dy.F32Pointer, tokens, outputs, db.F32Pointer);
+            Elementwise.ColumnSums(c.Team, dy.F32Pointer, outputs, tokens, outputs, db.F32Pointer, GradientMode.AddTo);
         Tensor dx = c.Workspace.F32(x.Shape);
         MatMul.Multiply(c.Team, dy.F32Pointer, outputs, tokens, weight.PackedTransposed(c.Team), null, dx.F32Pointer, inputs);
         c.AddGradient(x, dx);

@@ -17,12 +17,13 @@ internal static unsafe class Normalisation
         int dim = weight.Shape[0];
         int rows = checked((int)(x.Count / dim));
         Tensor y = c.Workspace.F32(x.Shape);
-        RmsNorm.Forward(c.Team, x.F32Pointer, dim, rows, dim, weight.Vector, eps, y.F32Pointer, dim);
-        c.Tape?.Record(new Entry(c, x, weight, eps, y));
+        Tensor? inverse = c.Tape is null ? null : c.Workspace.F32(rows);
+        RmsNorm.Forward(c.Team, x.F32Pointer, dim, weight.Vector, eps, rows, dim, y.F32Pointer, dim, inverse is null ? null : inverse.F32Pointer);
+        c.Tape?.Record(new Entry(c, x, weight, inverse!, y));
         return y;
     }
 
-    private sealed class Entry(Compute c, Tensor x, Parameter weight, float eps, Tensor y) : TapeEntry
+    private sealed class Entry(Compute c, Tensor x, Parameter weight, Tensor inverse, Tensor y) : TapeEntry
     {
         public override void Backward()
         {
@@ -31,8 +32,9 @@ internal static unsafe class Normalisation
             int dim = weight.Shape[0];
             int rows = checked((int)(x.Count / dim));
             Tensor dx = c.Workspace.F32(x.Shape);
-            float* dweight = weight.Gradient is { } dw ? dw.F32Pointer : null;
-            RmsNorm.Backward(c.Team, x.F32Pointer, dim, rows, dim, weight.Vector, eps, dy.F32Pointer, dim, dx.F32Pointer, dim, dweight);
+            RmsNorm.Backward(c.Team, dy.F32Pointer, dim, x.F32Pointer, dim, weight.Vector, inverse.F32Pointer, rows, dim, dx.F32Pointer, dim);
+            if (weight.Gradient is { } dweight)
+                RmsNorm.GainGradient(c.Team, dy.F32Pointer, dim, x.F32Pointer, dim, inverse.F32Pointer, rows, dim, dweight.F32Pointer, GradientMode.AddTo);
             c.AddGradient(x, dx);
         }
     }

@@ -15,12 +15,12 @@ internal static unsafe class Residual
     {
         if (c.Tape is null)
         {
-            Elementwise.AddInPlace(c.Team, x.F32Pointer, f.F32Pointer, x.Count);
+            Elementwise.Add(c.Team, x.F32Pointer, f.F32Pointer, x.Count, x.F32Pointer);
             return x;
         }
 
         Tensor y = c.Workspace.F32(x.Shape);
-        Elementwise.Add(c.Team, x.F32Pointer, f.F32Pointer, y.F32Pointer, x.Count);
+        Elementwise.Add(c.Team, x.F32Pointer, f.F32Pointer, x.Count, y.F32Pointer);
         c.Tape.Record(new Entry(c, x, f, y));
         return y;
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Glimmer.Tensors;
 
@@ -19,6 +20,7 @@ internal sealed unsafe class PackedQ4_1(int rows, int columns) : PackedMatrix(DT
 
     /// <inheritdoc/>
     /// <exception cref="ModelFormatException">A scale or minimum is not finite.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void PackPanel(int panel, ReadOnlySpan<RowSource> sources)
     {
         if (sources[0].Type != DType.Q4_1)

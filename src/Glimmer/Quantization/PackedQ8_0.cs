@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Glimmer.Tensors;
 
@@ -17,6 +18,7 @@ internal sealed unsafe class PackedQ8_0(int rows, int columns) : PackedMatrix(DT
 
     /// <inheritdoc/>
     /// <exception cref="ModelFormatException">A scale is not finite.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void PackPanel(int panel, ReadOnlySpan<RowSource> sources)
     {
         if (sources[0].Type != DType.Q8_0)

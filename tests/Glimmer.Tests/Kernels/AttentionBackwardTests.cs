@@ -2,7 +2,7 @@ using Glimmer.Kernels;
 
 namespace Glimmer.Tests.Kernels;
 
-[Collection(SimdLevels.Collection)]
+[Collection("Simd level")]
 public sealed unsafe class AttentionBackwardTests
 {
     public static TheoryData<int, int, int, int> Shapes => new()
@@ -25,7 +25,7 @@ public sealed unsafe class AttentionBackwardTests
             {
                 var problem = new Problem(shape, lengths, keep < 1 ? keep : null, seed: 1);
                 Gradients expected = problem.Scalar();
-                foreach (SimdLevel level in SimdLevels.All())
+                foreach (SimdLevel level in LevelScope.All())
                 {
                     for (int threads = 1; threads <= 3; threads++)
                     {
@@ -88,9 +88,9 @@ public sealed unsafe class AttentionBackwardTests
         fixed (double* qp = q, kp = k, vp = v, op = output, lp = lse, wp = w, dqp = dq, dkp = dk, dvp = dv)
         fixed (int* pp = positions, cp = counts)
             Attention.BackwardScalar(shape, Tokens, pp, Tokens, cp, qp, kp, vp, op, lp, wp, dqp, dkp, dvp);
-        CentralDifferences.Check(q, dq, Loss, "dq");
-        CentralDifferences.Check(k, dk, Loss, "dk");
-        CentralDifferences.Check(v, dv, Loss, "dv");
+        CentralDifferences.Assert(Loss, q, dq, "dq");
+        CentralDifferences.Assert(Loss, k, dk, "dk");
+        CentralDifferences.Assert(Loss, v, dv, "dv");
     }
 
     [Fact]
@@ -98,7 +98,8 @@ public sealed unsafe class AttentionBackwardTests
     {
         using var team = new ThreadTeam(1);
         Assert.Throws<ArgumentOutOfRangeException>(() =>
-            Attention.Backward(team, new AttentionShape(1, 1, 4, 4, 1f), [new AttentionSequence(0, 1, 5, null)], null, null, null, null, null, null, null, null, null));
+            Attention.Backward(
+                team, new AttentionShape(1, 1, 4, 4, 1f), [new AttentionSequence(0, 1, 5, null)], null, null, null, null, null, null, null, null, null));
     }
 
     [Fact]
@@ -116,7 +117,8 @@ public sealed unsafe class AttentionBackwardTests
 
     private static double[] Random(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextDouble() * 2 - 1)];
 
-    private static void ForwardDouble(AttentionShape shape, int tokens, int[]? positions, int[]? counts, double[] q, double[] k, double[] v, double[] output, double[] lse)
+    private static void ForwardDouble(
+        AttentionShape shape, int tokens, int[]? positions, int[]? counts, double[] q, double[] k, double[] v, double[] output, double[] lse)
     {
         var page = new double[shape.Layout.PageFloats];
         fixed (double* pagePointer = page, qp = q, kp = k, vp = v, op = output, lp = lse)
@@ -217,7 +219,7 @@ public sealed unsafe class AttentionBackwardTests
         public Gradients Fast(int threads, SimdLevel level)
         {
             Gradients gradients = NewGradients();
-            using SimdLevels.Scope scope = SimdLevels.Use(level);
+            using var scope = new LevelScope(level);
             using var team = new ThreadTeam(threads);
             Run(team, gradients);
             return gradients;

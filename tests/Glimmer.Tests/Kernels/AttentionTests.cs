@@ -1,8 +1,9 @@
+using CsCheck;
 using Glimmer.Kernels;
 
 namespace Glimmer.Tests.Kernels;
 
-[Collection(SimdLevels.Collection)]
+[Collection("Simd level")]
 public sealed unsafe class AttentionTests
 {
     public static TheoryData<int, int, int, int> Shapes => new()
@@ -32,7 +33,7 @@ public sealed unsafe class AttentionTests
             using var batch = new PagedBatch(shape.Layout, steps, 1);
             float[] q = batch.Queries(heads * keyDim, 2);
             (float[] output, float[] lse) = Scalar(shape, batch.Sequences, q, batch.Tokens);
-            foreach (SimdLevel level in SimdLevels.All())
+            foreach (SimdLevel level in LevelScope.All())
             {
                 for (int threads = 1; threads <= 3; threads++)
                 {
@@ -56,7 +57,8 @@ public sealed unsafe class AttentionTests
         (float[] whole, _) = Fast(shape, batch.Sequences, q, batch.Tokens, 2, Simd.Best);
 
         // Pages of positions after the step hold other keys already: they must not matter.
-        foreach ((int From, int Tokens) chunk in new[] { (0, 1), (0, 7), (7, 64), (63, 1), (64, 1), (1020, 10), (1023, 1), (1024, 1), (2047, 1), (2048, 3), (2099, 1), (500, 1600) })
+        foreach ((int From, int Tokens) chunk in new[] { (
+            0, 1), (0, 7), (7, 64), (63, 1), (64, 1), (1020, 10), (1023, 1), (1024, 1), (2047, 1), (2048, 3), (2099, 1), (500, 1600) })
         {
             float[] part = q.AsSpan(chunk.From * heads * keyDim, chunk.Tokens * heads * keyDim).ToArray();
             for (int threads = 1; threads <= 3; threads++)
@@ -66,6 +68,13 @@ public sealed unsafe class AttentionTests
             }
         }
     }
+
+    [Fact]
+    public void Any_batch_equals_the_scalar_twin() => SampleBatches(iterations: 60, longest: 300);
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Any_batch_of_long_sequences_equals_the_scalar_twin() => SampleBatches(iterations: 40, longest: 4000);
 
     [Fact]
     public void Sparse_attention_over_all_keys_equals_dense_attention()
@@ -94,7 +103,7 @@ public sealed unsafe class AttentionTests
         float[] q = batch.Queries(shape.Heads * 40, 8);
         (int[] positions, int stride, int[] counts) = Lists(batch, keep, seed: 9);
         (float[] output, float[] lse) = Scalar(shape, batch.Sequences, q, batch.Tokens, positions, stride, counts);
-        foreach (SimdLevel level in SimdLevels.All())
+        foreach (SimdLevel level in LevelScope.All())
         {
             for (int threads = 1; threads <= 3; threads++)
             {
@@ -149,6 +158,27 @@ public sealed unsafe class AttentionTests
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
+    private static void SampleBatches(int iterations, int longest)
+    {
+        Gen<AttentionShape> shapes = Gen.Select(
+            Gen.Int[1, 13], Gen.Int[1, 3], Gen.Int[1, 70], Gen.Int[1, 70], (
+                group, kvHeads, keyDim, valueDim) => new AttentionShape(group * kvHeads, kvHeads, keyDim, valueDim, 0.3f));
+        Gen<(int, int)[]> steps = Gen.Select(Gen.Int[0, longest], Gen.OneOf(Gen.Const(1), Gen.Int[0, 40])).Array[1, 4];
+        Gen.Select(shapes, steps, Gen.Int[1, 3], Gen.Enum<SimdLevel>().Where(level => level <= Simd.Best), Gen.Double[0.01, 2]).Sample(
+            (shape, step, threads, level, keep) =>
+            {
+                using var batch = new PagedBatch(shape.Layout, step, seed: 21);
+                float[] q = batch.Queries(shape.Heads * shape.KeyDim, seed: 22);
+                (int[]? positions, int stride, int[]? counts) = keep < 1 ? Lists(batch, keep, seed: 23) : (null, 0, null);
+                (float[] output, float[] lse) = Scalar(shape, batch.Sequences, q, batch.Tokens, positions, stride, counts);
+                (float[] fast, float[] fastLse) = Fast(shape, batch.Sequences, q, batch.Tokens, threads, level, positions, stride, counts);
+                Same.Bits(output, fast, "output");
+                Same.Bits(lse, fastLse, "lse");
+            },
+            iter: iterations,
+            threads: 1);
+    }
+
     /// <summary>Ascending lists that keep each visible key with a probability, the own one always.</summary>
     internal static (int[] Positions, int Stride, int[] Counts) Lists(PagedBatch batch, double keep, int seed)
     {
@@ -185,7 +215,8 @@ public sealed unsafe class AttentionTests
             {
                 int t = sequence.FirstToken;
                 Attention.ForwardScalar(
-                    shape, sequence.Tokens, sequence.FirstPosition, sequence.Pages, pp == null ? null : pp + (long)t * stride, stride, cp == null ? null : cp + t,
+                    shape, sequence.Tokens, sequence.FirstPosition, sequence.Pages,
+                    pp == null ? null : pp + (long)t * stride, stride, cp == null ? null : cp + t,
                     qp + (long)t * shape.Heads * shape.KeyDim, op + (long)t * shape.Heads * shape.ValueDim, lp + (long)t * shape.Heads);
             }
         }
@@ -194,11 +225,12 @@ public sealed unsafe class AttentionTests
     }
 
     private static (float[] Output, float[] Lse) Fast(
-        AttentionShape shape, AttentionSequence[] sequences, float[] q, int tokens, int threads, SimdLevel level, int[]? positions = null, int stride = 0, int[]? counts = null)
+        AttentionShape shape, AttentionSequence[] sequences, float[] q, int tokens, int threads, SimdLevel level,
+        int[]? positions = null, int stride = 0, int[]? counts = null)
     {
         var output = new float[tokens * shape.Heads * shape.ValueDim];
         var lse = new float[tokens * shape.Heads];
-        using SimdLevels.Scope scope = SimdLevels.Use(level);
+        using var scope = new LevelScope(level);
         using var team = new ThreadTeam(threads);
         fixed (float* qp = q, op = output, lp = lse)
         fixed (int* pp = positions, cp = counts)

@@ -9,6 +9,9 @@ internal sealed class LevelScope : IDisposable
 
     public LevelScope(SimdLevel level) => Simd.Level = level;
 
+    /// <summary>The levels that this processor runs, lowest first.</summary>
+    public static IEnumerable<SimdLevel> All() => Enum.GetValues<SimdLevel>().Where(level => level <= Simd.Best);
+
     public void Dispose() => Simd.Level = _before;
 }
 

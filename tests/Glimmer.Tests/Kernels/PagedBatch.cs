@@ -69,7 +69,8 @@ internal sealed unsafe class PagedBatch : IDisposable
     }
 
     /// <summary>The same pages under another step.</summary>
-    public AttentionSequence Step(int sequence, int firstToken, int tokens, int firstPosition) => new(firstToken, tokens, firstPosition, Sequences[sequence].Pages);
+    public AttentionSequence Step(
+        int sequence, int firstToken, int tokens, int firstPosition) => new(firstToken, tokens, firstPosition, Sequences[sequence].Pages);
 
     public void Dispose()
     {

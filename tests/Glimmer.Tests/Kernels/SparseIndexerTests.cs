@@ -2,7 +2,7 @@ using Glimmer.Kernels;
 
 namespace Glimmer.Tests.Kernels;
 
-[Collection(SimdLevels.Collection)]
+[Collection("Simd level")]
 public sealed unsafe class SparseIndexerTests
 {
     [Theory]
@@ -37,11 +37,11 @@ public sealed unsafe class SparseIndexerTests
             }
         }
 
-        foreach (SimdLevel level in SimdLevels.All())
+        foreach (SimdLevel level in LevelScope.All())
         {
             for (int threads = 1; threads <= 3; threads++)
             {
-                using SimdLevels.Scope scope = SimdLevels.Use(level);
+                using var scope = new LevelScope(level);
                 using var team = new ThreadTeam(threads);
                 var scores = new float[expected.Length];
                 scores.AsSpan().Fill(float.NaN);

@@ -13,7 +13,7 @@ public sealed class TopKTests
         TopK.Select(values, ids);
         Assert.Equal([1, 2, 3], ids);
 
-        // The same through the radix search: 40 of 100 zeros of both signs, one larger value at the end.
+        // The same through the bisection: 40 of 100 zeros of both signs, one larger value at the end.
         float[] many = [.. Enumerable.Range(0, 100).Select(i => i == 99 ? 1f : i % 2 == 0 ? -0f : 0f)];
         int[] chosen = new int[40];
         TopK.Select(many, chosen);
