@@ -5,6 +5,8 @@ switch (args)
 {
     case ["gemm", ..]:
         return GemmBenchmark.Run(args[1..]);
+    case ["packed", ..]:
+        return PackedBenchmark.Run(args[1..]);
     case ["vector", ..]:
         return VectorBenchmark.Run(args[1..]);
     default:

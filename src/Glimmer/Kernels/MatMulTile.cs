@@ -11,7 +11,7 @@ namespace Glimmer.Kernels;
 internal static unsafe class MatMulTile
 {
     /// <summary>Bytes ahead at which the weights of small tiles, which wait for memory, are fetched.</summary>
-    private const int PrefetchDistance = 2048;
+    private const int PrefetchDistance = 4096;
 
     /// <summary>Bytes by which <c>fetch</c> moves on each column: slow enough to leave the memory bus to the sums.</summary>
     public const int FetchStep = 8;

@@ -88,9 +88,47 @@ internal static unsafe class ProductUnits<TForm, TVector>
         {
             byte* weights = p.Panels + panel * p.PanelBytes;
             int first = panel * PanelRows;
+            if (p.M <= 2 && p.Mode == GradientMode.Start && panel + 1 < chunk.EndPanel && first + 2 * PanelRows <= p.N)
+            {
+                for (int lane = 0; lane < PanelRows; lane += StripRows)
+                    Pair(p, chunk.Rows, weights, lane, first + lane);
+                panel++;
+                continue;
+            }
+
             for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
                 Strip(p, p.Type, chunk, 0, p.M, chunk.Rows, weights, lane, first + lane, p.Depth, resume: p.Mode == GradientMode.Continue, last: true, fetch: null);
         }
+    }
+
+    private static void Pair(in Product p, float* x, byte* weights, int lane, int output)
+    {
+        switch (p.Type)
+        {
+            case DType.F32:
+                Pair<F32Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+            case DType.BF16:
+                Pair<BF16Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+            case DType.Q8_0:
+                Pair<Q8_0Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+            default:
+                Pair<Q4_1Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+        }
+    }
+
+    private static void Pair<TPanel>(in Product p, float* x, byte* weights, int lane, int output)
+        where TPanel : struct, IPanelFormat<TVector>
+    {
+        float* c = p.C + output;
+        float* bias = p.Bias == null ? null : p.Bias + output;
+        if (p.M == 1)
+            MatMulPairTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, (nint)p.PanelBytes, lane, p.Depth, c, p.LdC, bias);
+        else
+            MatMulPairTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, (nint)p.PanelBytes, lane, p.Depth, c, p.LdC, bias);
     }
 
     // The panels of a chunk stay in the second-level cache and a tile's rows in the first while the tile goes over the panels.
