@@ -9,6 +9,8 @@ switch (args.FirstOrDefault())
         return GemmBenchmark.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
+    case "vector":
+        return VectorBenchmark.Run(args[1..]);
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
         return 0;

@@ -63,11 +63,11 @@ internal unsafe struct ColumnChain
             if (count == Lanes.Count)
                 TLanes.Store(sum, output);
             else
-                Lanes.StoreFirst(sum, output, count);
+                TLanes.StoreFirst(sum, output, count);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TLanes Load<TLanes>(float* source, int count)
-        where TLanes : struct, ILanes<TLanes> => count == Lanes.Count ? TLanes.Load(source) : Lanes.LoadFirst<TLanes>(source, count);
+        where TLanes : struct, ILanes<TLanes> => count == Lanes.Count ? TLanes.Load(source) : TLanes.LoadFirst(source, count);
 }

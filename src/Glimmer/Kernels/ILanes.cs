@@ -21,6 +21,15 @@ internal unsafe interface ILanes<TSelf>
 
     static abstract TSelf Broadcast(float value);
 
+    /// <summary>Loads the last, incomplete group of a row: <paramref name="count"/> elements below 32; the other lanes are +0.</summary>
+    static abstract TSelf LoadFirst(float* source, int count);
+
+    /// <summary>Stores the first <paramref name="count"/> lanes.</summary>
+    static abstract void StoreFirst(TSelf value, float* destination, int count);
+
+    /// <summary>Replaces all but the first <paramref name="count"/> lanes by <paramref name="other"/>.</summary>
+    static abstract TSelf KeepFirst(TSelf value, int count, float other);
+
     /// <summary><c>a * b + c</c> with one rounding.</summary>
     static abstract TSelf FusedMultiplyAdd(TSelf a, TSelf b, TSelf c);
 

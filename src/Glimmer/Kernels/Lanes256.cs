@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Glimmer.Kernels;
 
@@ -48,6 +49,30 @@ internal readonly unsafe struct Lanes256(Vector256<float> r0, Vector256<float> r
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 LoadFirst(float* source, int count) =>
+        new(
+            Avx.MaskLoad(source, First(count)), Avx.MaskLoad(source + 8, First(count - 8)),
+            Avx.MaskLoad(source + 16, First(count - 16)), Avx.MaskLoad(source + 24, First(count - 24)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreFirst(Lanes256 value, float* destination, int count)
+    {
+        Avx.MaskStore(destination, First(count), value._r0);
+        Avx.MaskStore(destination + 8, First(count - 8), value._r1);
+        Avx.MaskStore(destination + 16, First(count - 16), value._r2);
+        Avx.MaskStore(destination + 24, First(count - 24), value._r3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 KeepFirst(Lanes256 value, int count, float other)
+    {
+        Vector256<float> others = Vector256.Create(other);
+        return new(
+            Vector256.ConditionalSelect(First(count), value._r0, others), Vector256.ConditionalSelect(First(count - 8), value._r1, others),
+            Vector256.ConditionalSelect(First(count - 16), value._r2, others), Vector256.ConditionalSelect(First(count - 24), value._r3, others));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 FusedMultiplyAdd(Lanes256 a, Lanes256 b, Lanes256 c) =>
         new(
             Vector256.FusedMultiplyAdd(a._r0, b._r0, c._r0), Vector256.FusedMultiplyAdd(a._r1, b._r1, c._r1),
@@ -67,4 +92,8 @@ internal readonly unsafe struct Lanes256(Vector256<float> r0, Vector256<float> r
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Lanes256 value) => SumTree.Largest(Vector256.MaxNative(Vector256.MaxNative(value._r0, value._r1), Vector256.MaxNative(value._r2, value._r3)));
+
+    // All bits set in the lanes below count.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> First(int count) => Vector256.LessThan(Vector256<int>.Indices, Vector256.Create(count)).AsSingle();
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Glimmer.Kernels;
 
@@ -42,6 +43,26 @@ internal readonly unsafe struct Lanes512(Vector512<float> r0, Vector512<float> r
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 LoadFirst(float* source, int count) =>
+        new(
+            Avx512F.MaskLoad(source, First(count), Vector512<float>.Zero), Avx512F.MaskLoad(source + 16, First(count - 16), Vector512<float>.Zero));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreFirst(Lanes512 value, float* destination, int count)
+    {
+        Avx512F.MaskStore(destination, First(count), value._r0);
+        Avx512F.MaskStore(destination + 16, First(count - 16), value._r1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 KeepFirst(Lanes512 value, int count, float other)
+    {
+        Vector512<float> others = Vector512.Create(other);
+        return new(
+            Vector512.ConditionalSelect(First(count), value._r0, others), Vector512.ConditionalSelect(First(count - 16), value._r1, others));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 FusedMultiplyAdd(Lanes512 a, Lanes512 b, Lanes512 c) =>
         new(
             Vector512.FusedMultiplyAdd(a._r0, b._r0, c._r0), Vector512.FusedMultiplyAdd(a._r1, b._r1, c._r1));
@@ -57,4 +78,8 @@ internal readonly unsafe struct Lanes512(Vector512<float> r0, Vector512<float> r
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Lanes512 value) => SumTree.Largest(Vector512.MaxNative(value._r0, value._r1));
+
+    // All bits set in the lanes below count.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> First(int count) => Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count)).AsSingle();
 }

@@ -122,7 +122,7 @@ internal static unsafe partial class LayerNorm
             for (; i + Lanes.Count <= n; i += Lanes.Count)
                 sum += TLanes.Load(x + i);
             if (i < n)
-                sum += Lanes.LoadFirst<TLanes>(x + i, n - i);
+                sum += TLanes.LoadFirst(x + i, n - i);
             float mean = TLanes.Sum(sum) / n;
 
             TLanes means = TLanes.Broadcast(mean), squares = TLanes.Broadcast(0);
@@ -134,7 +134,7 @@ internal static unsafe partial class LayerNorm
 
             if (i < n)
             {
-                TLanes d = Lanes.KeepFirst(Lanes.LoadFirst<TLanes>(x + i, n - i) - means, n - i, 0);
+                TLanes d = TLanes.KeepFirst(TLanes.LoadFirst(x + i, n - i) - means, n - i, 0);
                 squares = TLanes.FusedMultiplyAdd(d, d, squares);
             }
 
@@ -179,9 +179,9 @@ internal static unsafe partial class LayerNorm
             if (i < n)
             {
                 int rest = n - i;
-                TLanes g = Lanes.LoadFirst<TLanes>(weight + i, rest) * Lanes.LoadFirst<TLanes>(dy + i, rest);
+                TLanes g = TLanes.LoadFirst(weight + i, rest) * TLanes.LoadFirst(dy + i, rest);
                 sum += g;
-                products = TLanes.FusedMultiplyAdd(g, (Lanes.LoadFirst<TLanes>(x + i, rest) - means) * scale, products);
+                products = TLanes.FusedMultiplyAdd(g, (TLanes.LoadFirst(x + i, rest) - means) * scale, products);
             }
 
             float a = TLanes.Sum(sum) / n, c = TLanes.Sum(products) / n;

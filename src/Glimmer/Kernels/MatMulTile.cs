@@ -11,7 +11,10 @@ namespace Glimmer.Kernels;
 internal static unsafe class MatMulTile
 {
     /// <summary>Bytes ahead at which the weights of small tiles, which wait for memory, are fetched.</summary>
-    private const int PrefetchDistance = 2048;
+    private const int PrefetchDistance = 4096;
+
+    /// <summary>Bytes by which <c>fetch</c> moves on each column: slow enough to leave the memory bus to the sums.</summary>
+    public const int FetchStep = 8;
 
     /// <summary><c>c[r, j] = (resume ? c[r, j] : +0)</c>, then for each column k in order <c>c[r, j] = fma(x[r, k], w[j, k], c[r, j])</c>, then <c>+ bias[j]</c>.</summary>
     /// <param name="x">Packed rows: column after column, the rows of a column side by side.</param>
@@ -22,9 +25,10 @@ internal static unsafe class MatMulTile
     /// <param name="ldc">Distance of the rows of <paramref name="c"/> in floats.</param>
     /// <param name="bias">Added to the finished sums, or null.</param>
     /// <param name="resume">Whether the chains go on from <paramref name="c"/>.</param>
+    /// <param name="fetch">Memory that is needed soon, <see cref="FetchStep"/> bytes a column, or null: tiles of more than four rows, which have time, fetch it.</param>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     public static void Run<TRows, TPanel, TForm, TVector>(
-        float* x, byte* panel, int lane, int columns, float* c, nint ldc, float* bias, bool resume)
+        float* x, byte* panel, int lane, int columns, float* c, nint ldc, float* bias, bool resume, byte* fetch)
         where TRows : struct, IRowCount
         where TPanel : struct, IPanelFormat<TVector>
         where TForm : struct, IVectorForm<TVector>
@@ -115,6 +119,9 @@ internal static unsafe class MatMulTile
             }
         }
 
+        nint fetchStep = fetch == null ? 0 : FetchStep;
+        if (fetch == null)
+            fetch = (byte*)x;
         int block = TPanel.BlockColumns == 0 ? columns : TPanel.BlockColumns;
         for (; columns > 0; columns -= block)
         {
@@ -134,6 +141,12 @@ internal static unsafe class MatMulTile
                     Sse.Prefetch0(panel + PrefetchDistance);
                     if (TPanel.ColumnBytes > 64)
                         Sse.Prefetch0(panel + PrefetchDistance + 64);
+                }
+
+                if (TRows.Count > 4 && Sse.IsSupported)
+                {
+                    Sse.Prefetch1(fetch);
+                    fetch += fetchStep;
                 }
 
                 TVector v = TForm.Broadcast(x[0]);

@@ -57,12 +57,16 @@ internal unsafe struct ProductList
     public int Units;
     public int Packings;
 
-    /// <summary>Scratch memory of each thread: the packed rows of a single tile, an expanded panel block, an edge tile; <see cref="ScratchFloats"/> together.</summary>
+    /// <summary>Scratch memory of each thread: packed rows of a single tile, expanded panels, an edge tile, sums that are to be added to the output.</summary>
     public float** Scratch;
-    public long ScratchFloats;
     public long RowFloats;
+    public long PanelFloats;
+    public long SumFloats;
 
     /// <summary>The next unit and the next packing unit, taken by whichever thread is free.</summary>
     public int NextUnit;
     public int NextPacking;
+
+    /// <summary>Floats of scratch memory a thread.</summary>
+    public readonly long ScratchFloats => RowFloats + PanelFloats + ProductPlan.EdgeFloats + SumFloats;
 }

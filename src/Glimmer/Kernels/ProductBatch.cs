@@ -71,7 +71,7 @@ internal unsafe ref struct ProductBatch
 
             if (product->Raw != null)
             {
-                product->PanelBytes = 4L * PackedMatrix.PanelRows * product->Depth;
+                product->PanelBytes = PackedMatrix.Stagger(4L * PackedMatrix.PanelRows * product->Depth);
                 product->Panels = memory;
                 memory += PanelBytes(*product);
             }
@@ -103,7 +103,8 @@ internal unsafe ref struct ProductBatch
 
     private static long RowBytes(in Product product) => (4L * product.M * product.Depth + 63) & ~63L;
 
-    private static long PanelBytes(in Product product) => 4L * PackedMatrix.PanelRows * product.Depth * product.PanelCount;
+    private static long PanelBytes(in Product product) =>
+        PackedMatrix.Stagger(4L * PackedMatrix.PanelRows * product.Depth) * product.PanelCount;
 
     private readonly bool NeedsRows(in Product product) => product.M > _tileRows;
 

@@ -10,6 +10,7 @@ internal static unsafe class ProductUnits<TForm, TVector>
     where TVector : struct
 {
     private const int PanelRows = PackedMatrix.PanelRows;
+    private const int RowsAhead = 8;
 
     private static int StripRows => 2 * TForm.Width;
 
@@ -51,8 +52,9 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 FirstPanel = (int)((long)p.PanelCount * panelChunk / p.PanelChunks),
                 EndPanel = (int)((long)p.PanelCount * (panelChunk + 1) / p.PanelChunks),
                 Rows = p.Rows,
-                Panel = rows + list->RowFloats,
-                Edge = rows + list->RowFloats + ProductPlan.PanelFloats,
+                Panels = rows + list->RowFloats,
+                Edge = rows + list->RowFloats + list->PanelFloats,
+                Sums = rows + list->RowFloats + list->PanelFloats + ProductPlan.EdgeFloats,
             };
             if (p.Rows == null)
             {
@@ -86,32 +88,94 @@ internal static unsafe class ProductUnits<TForm, TVector>
         {
             byte* weights = p.Panels + panel * p.PanelBytes;
             int first = panel * PanelRows;
+            if (p.M <= 2 && p.Mode == GradientMode.Start && panel + 1 < chunk.EndPanel && first + 2 * PanelRows <= p.N)
+            {
+                for (int lane = 0; lane < PanelRows; lane += StripRows)
+                    Pair(p, chunk.Rows, weights, lane, first + lane);
+                panel++;
+                continue;
+            }
+
             for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
-                Strip(p, p.Type, chunk, 0, p.M, chunk.Rows, weights, lane, first + lane, p.Depth, resume: p.Mode == GradientMode.Continue, last: true);
+                Strip(p, p.Type, chunk, 0, p.M, chunk.Rows, weights, lane, first + lane, p.Depth, resume: p.Mode == GradientMode.Continue, last: true, fetch: null);
         }
     }
 
+    private static void Pair(in Product p, float* x, byte* weights, int lane, int output)
+    {
+        switch (p.Type)
+        {
+            case DType.F32:
+                Pair<F32Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+            case DType.BF16:
+                Pair<BF16Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+            case DType.Q8_0:
+                Pair<Q8_0Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+            default:
+                Pair<Q4_1Panel<TForm, TVector>>(p, x, weights, lane, output);
+                break;
+        }
+    }
+
+    private static void Pair<TPanel>(in Product p, float* x, byte* weights, int lane, int output)
+        where TPanel : struct, IPanelFormat<TVector>
+    {
+        float* c = p.C + output;
+        float* bias = p.Bias == null ? null : p.Bias + output;
+        if (p.M == 1)
+            MatMulPairTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, (nint)p.PanelBytes, lane, p.Depth, c, p.LdC, bias);
+        else
+            MatMulPairTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, (nint)p.PanelBytes, lane, p.Depth, c, p.LdC, bias);
+    }
+
+    // The panels of a chunk stay in the second-level cache and a tile's rows in the first while the tile goes over the panels.
     private static void Blocks(in Product p, in Chunk chunk)
     {
-        int depth = ProductPlan.BlockOf(p);
-        for (int from = 0; from == 0 || from < p.Depth; from += depth)
+        byte** weights = stackalloc byte*[ProductPlan.ChunkPanels];
+        for (int from = 0; from == 0 || from < p.Depth; from += ProductPlan.BlockDepth)
         {
-            int count = Math.Min(depth, p.Depth - from);
+            int count = Math.Min(ProductPlan.BlockDepth, p.Depth - from);
             bool resume = from > 0 || p.Mode == GradientMode.Continue, last = from + count >= p.Depth;
             for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
             {
-                byte* weights = PanelBlock(p, panel, from, count, chunk.Panel);
-                int first = panel * PanelRows;
-                for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
+                int index = panel - chunk.FirstPanel;
+                weights[index] = PanelBlock(p, panel, from, count, chunk.Panels + index * ProductPlan.BlockDepth * PanelRows);
+            }
+
+            for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
+            {
+                int row = p.TileStart(tile), rows = p.TileStart(tile + 1) - row;
+                float* x = p.Rows + (long)row * p.Depth + (long)rows * from;
+                byte* next = tile + 1 < chunk.EndTile ? (byte*)(p.Rows + (long)(row + rows) * p.Depth + (long)rows * from) : null;
+                for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
                 {
-                    for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
-                    {
-                        int row = p.TileStart(tile), rows = p.TileStart(tile + 1) - row;
-                        float* x = p.Rows + (long)row * p.Depth + (long)rows * from;
-                        Strip(p, DType.F32, chunk, row, rows, x, weights, lane, first + lane, count, resume, last);
-                    }
+                    int first = panel * PanelRows;
+                    byte* fetch = next == null ? null : next + (panel - chunk.FirstPanel) * MatMulTile.FetchStep * count;
+                    if (panel + 1 < chunk.EndPanel)
+                        FetchOutputs(p, row, rows, first + PanelRows);
+                    else if (next != null)
+                        FetchOutputs(p, row + rows, rows, chunk.FirstPanel * PanelRows);
+                    for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
+                        Strip(p, DType.F32, chunk, row, rows, x, weights[panel - chunk.FirstPanel], lane, first + lane, count, resume, last, fetch);
                 }
             }
+        }
+    }
+
+    // Brings the outputs of the next panel nearer while a tile computes.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FetchOutputs(in Product p, int row, int rows, int output)
+    {
+        if (!Sse.IsSupported)
+            return;
+        float* c = p.C + row * (long)p.LdC + output;
+        for (int r = 0; r < rows; r++, c += p.LdC)
+        {
+            Sse.Prefetch1(c);
+            Sse.Prefetch1(c + 16);
         }
     }
 
@@ -135,48 +199,49 @@ internal static unsafe class ProductUnits<TForm, TVector>
         }
     }
 
-    // One tile of one strip of outputs. Strips that are not full, and sums to be added to the output, take the way through the edge buffer.
+    // One tile of one strip of outputs, straight into the output where the strip is full.
     private static void Strip(
-        in Product p, DType type, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns, bool resume, bool last)
+        in Product p, DType type, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns, bool resume, bool last, byte* fetch)
     {
         float* c = p.C + row * (long)p.LdC + output;
         float* bias = last && p.Bias != null ? p.Bias + output : null;
         int width = Math.Min(StripRows, p.N - output);
-        bool addTo = p.Mode == GradientMode.AddTo;
-        if (width == StripRows && !addTo)
+        if (p.Mode == GradientMode.AddTo)
         {
-            // Fetch the outputs of the next tile of the chunk while this one computes.
-            if (Sse.IsSupported && p.Tiles > 1)
-            {
-                float* next = c + rows * p.LdC;
-                for (int r = 0; r < rows; r++, next += p.LdC)
-                {
-                    Sse.Prefetch1(next);
-                    Sse.Prefetch1(next + StripRows - 1);
-                }
-            }
-
-            Tile(type, rows, x, weights, lane, columns, c, p.LdC, bias, resume);
-            return;
+            AddedStrip(p, chunk, row, rows, x, weights, lane, output, columns, resume, last, fetch);
         }
-
-        float* edge = chunk.Edge;
-        float* edgeBias = edge + 12 * PanelRows;
-        if (resume)
-            Copy(c, p.LdC, edge, PanelRows, rows, width);
-        if (bias != null)
-            Copy(bias, 0, edgeBias, 0, 1, width);
-        Tile(type, rows, x, weights, lane, columns, edge, PanelRows, bias == null ? null : edgeBias, resume);
-        if (!addTo)
+        else if (width == StripRows)
         {
+            Tile(type, rows, x, weights, lane, columns, c, p.LdC, bias, resume, fetch);
+        }
+        else
+        {
+            float* edge = chunk.Edge;
+            float* edgeBias = edge + 12 * PanelRows;
+            if (resume)
+                Copy(c, p.LdC, edge, PanelRows, rows, width);
+            if (bias != null)
+                Copy(bias, 0, edgeBias, 0, 1, width);
+            Tile(type, rows, x, weights, lane, columns, edge, PanelRows, bias == null ? null : edgeBias, resume, fetch);
             Copy(edge, PanelRows, c, p.LdC, rows, width);
-            return;
         }
+    }
 
+    // The chains of a strip in scratch memory; when they are finished they are added to the output.
+    private static void AddedStrip(
+        in Product p, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns, bool resume, bool last, byte* fetch)
+    {
+        const int LdSums = ProductPlan.ChunkPanels * PanelRows;
+        float* sums = chunk.Sums + (row - p.TileStart(chunk.FirstTile)) * (long)LdSums + (output / PanelRows - chunk.FirstPanel) % ProductPlan.ChunkPanels * PanelRows + lane;
+        Tile(DType.F32, rows, x, weights, lane, columns, sums, LdSums, null, resume, fetch);
+        if (!last)
+            return;
+        float* c = p.C + row * (long)p.LdC + output;
+        int width = Math.Min(StripRows, p.N - output);
         for (int r = 0; r < rows; r++)
         {
             for (int i = 0; i < width; i++)
-                c[r * p.LdC + i] += edge[r * PanelRows + i];
+                c[r * p.LdC + i] += sums[r * LdSums + i];
         }
     }
 
@@ -186,67 +251,67 @@ internal static unsafe class ProductUnits<TForm, TVector>
             new ReadOnlySpan<float>(from + r * ldFrom, width).CopyTo(new Span<float>(to + r * ldTo, width));
     }
 
-    private static void Tile(DType type, int rows, float* x, byte* weights, int lane, int columns, float* c, nint ldc, float* bias, bool resume)
+    private static void Tile(DType type, int rows, float* x, byte* weights, int lane, int columns, float* c, nint ldc, float* bias, bool resume, byte* fetch)
     {
         switch (type)
         {
             case DType.F32:
-                Tile<F32Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                Tile<F32Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.BF16:
-                Tile<BF16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                Tile<BF16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.Q8_0:
-                Tile<Q8_0Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                Tile<Q8_0Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.Q4_1:
-                Tile<Q4_1Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume);
+                Tile<Q4_1Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             default:
                 throw new NotSupportedException($"There is no matrix kernel for {type} weights.");
         }
     }
 
-    private static void Tile<TPanel>(int rows, float* x, byte* weights, int lane, int columns, float* c, nint ldc, float* bias, bool resume)
+    private static void Tile<TPanel>(int rows, float* x, byte* weights, int lane, int columns, float* c, nint ldc, float* bias, bool resume, byte* fetch)
         where TPanel : struct, IPanelFormat<TVector>
     {
         switch (rows)
         {
             case 1:
-                MatMulTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 2:
-                MatMulTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 3:
-                MatMulTile.Run<Rows3, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows3, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 4:
-                MatMulTile.Run<Rows4, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows4, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 5:
-                MatMulTile.Run<Rows5, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows5, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 6:
-                MatMulTile.Run<Rows6, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows6, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 7:
-                MatMulTile.Run<Rows7, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows7, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 8:
-                MatMulTile.Run<Rows8, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows8, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 9:
-                MatMulTile.Run<Rows9, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows9, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 10:
-                MatMulTile.Run<Rows10, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows10, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 11:
-                MatMulTile.Run<Rows11, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows11, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case 12:
-                MatMulTile.Run<Rows12, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume);
+                MatMulTile.Run<Rows12, TPanel, TForm, TVector>(x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(rows), rows, "A tile has 1 to 12 rows.");
@@ -285,7 +350,18 @@ internal static unsafe class ProductUnits<TForm, TVector>
         int end = Math.Min(first + ProductPlan.PanelGroup, p.PanelCount);
         for (int k = 0; k < p.Depth; k++)
         {
-            float* from = p.Raw + (p.RawGather == null ? k : p.RawGather[k]) * (long)p.LdRaw;
+            float* from = RawRow(p, k);
+            if (Sse.IsSupported && k + RowsAhead < p.Depth)
+            {
+                // Rows lie on different pages, where the hardware does not look ahead.
+                float* ahead = RawRow(p, k + RowsAhead) + first * PanelRows;
+                for (int panel = first; panel < end; panel++, ahead += PanelRows)
+                {
+                    Sse.Prefetch0(ahead);
+                    Sse.Prefetch0(ahead + 16);
+                }
+            }
+
             for (int panel = first; panel < end; panel++)
             {
                 float* to = (float*)(p.Panels + panel * p.PanelBytes) + (long)k * PanelRows;
@@ -303,6 +379,9 @@ internal static unsafe class ProductUnits<TForm, TVector>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float* RawRow(in Product p, int k) => p.Raw + (p.RawGather == null ? k : p.RawGather[k]) * (long)p.LdRaw;
+
     // A range of tiles times a range of panels, with this thread's scratch memory.
     private struct Chunk
     {
@@ -311,7 +390,8 @@ internal static unsafe class ProductUnits<TForm, TVector>
         public int FirstPanel;
         public int EndPanel;
         public float* Rows;
-        public float* Panel;
+        public float* Panels;
         public float* Edge;
+        public float* Sums;
     }
 }

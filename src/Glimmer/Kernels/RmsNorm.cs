@@ -106,7 +106,7 @@ internal static unsafe partial class RmsNorm
 
             if (i < columns)
             {
-                TLanes v = Lanes.LoadFirst<TLanes>(x + i, columns - i);
+                TLanes v = TLanes.LoadFirst(x + i, columns - i);
                 squares = TLanes.FusedMultiplyAdd(v, v, squares);
             }
 
@@ -139,8 +139,8 @@ internal static unsafe partial class RmsNorm
             if (i < columns)
             {
                 int rest = columns - i;
-                TLanes g = Lanes.LoadFirst<TLanes>(weight + i, rest) * Lanes.LoadFirst<TLanes>(dy + i, rest);
-                sum = TLanes.FusedMultiplyAdd(g, Lanes.LoadFirst<TLanes>(x + i, rest), sum);
+                TLanes g = TLanes.LoadFirst(weight + i, rest) * TLanes.LoadFirst(dy + i, rest);
+                sum = TLanes.FusedMultiplyAdd(g, TLanes.LoadFirst(x + i, rest), sum);
             }
 
             float r = args->Inverse[row];

@@ -104,7 +104,7 @@ internal static unsafe partial class Softmax
         for (; i + Lanes.Count <= count; i += Lanes.Count)
             max = TLanes.Max(max, TLanes.Load(x + i));
         if (i < count)
-            max = TLanes.Max(max, Lanes.KeepFirst(Lanes.LoadFirst<TLanes>(x + i, count - i), count - i, float.NegativeInfinity));
+            max = TLanes.Max(max, TLanes.KeepFirst(TLanes.LoadFirst(x + i, count - i), count - i, float.NegativeInfinity));
         return TLanes.Largest(max);
     }
 
@@ -132,10 +132,10 @@ internal static unsafe partial class Softmax
 
         if (i < count)
         {
-            TLanes term = TLanes.Exp(Lanes.LoadFirst<TLanes>(x + i, count - i) - maxima);
+            TLanes term = TLanes.Exp(TLanes.LoadFirst(x + i, count - i) - maxima);
             if (output != null)
-                Lanes.StoreFirst(term, output + i, count - i);
-            sum += Lanes.KeepFirst(term, count - i, 0);
+                TLanes.StoreFirst(term, output + i, count - i);
+            sum += TLanes.KeepFirst(term, count - i, 0);
         }
 
         return TLanes.Sum(sum);

@@ -83,4 +83,32 @@ internal static partial class VectorMath
         p = Vector128.ConditionalSelect(Vector128.LessThanOrEqual(x, Vector128.Create(ExpMax)), p, x * Vector128.Create(float.PositiveInfinity));
         return Vector128.ConditionalSelect(Vector128.LessThan(x, Vector128.Create(ExpMin)), Vector128<float>.Zero, p);
     }
+
+    /// <summary><c>y[i] = exp(x[i])</c> of an array. <paramref name="y"/> may be <paramref name="x"/>.</summary>
+    public static unsafe void Exp(float* x, int count, float* y)
+    {
+        switch (Simd.Level)
+        {
+            case SimdLevel.Avx512:
+                Exp<Lanes512>(x, count, y);
+                break;
+            case SimdLevel.Avx2:
+                Exp<Lanes256>(x, count, y);
+                break;
+            default:
+                Exp<Lanes128>(x, count, y);
+                break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static unsafe void Exp<TLanes>(float* x, int count, float* y)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        int i = 0;
+        for (; i + Lanes.Count <= count; i += Lanes.Count)
+            TLanes.Store(TLanes.Exp(TLanes.Load(x + i)), y + i);
+        for (; i < count; i++)
+            y[i] = Exp(x[i]);
+    }
 }

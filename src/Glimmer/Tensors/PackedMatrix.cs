@@ -24,7 +24,7 @@ internal abstract unsafe class PackedMatrix : IDisposable
         Rows = rows;
         Columns = columns;
         Panels = (rows + PanelRows - 1) / PanelRows;
-        PanelBytes = (long)columns / block * (headerBytes + (long)block * columnBytes);
+        PanelBytes = Stagger((long)columns / block * (headerBytes + (long)block * columnBytes));
         // Kernels prefetch past the end but never read there.
         _buffer = new NativeBuffer(PanelBytes * Panels);
         Data = _buffer.Pointer;
@@ -69,6 +69,9 @@ internal abstract unsafe class PackedMatrix : IDisposable
         for (int row = 0; row < Rows; row++)
             ReadRow(row, new Span<float>(values + (long)row * Columns, Columns));
     }
+
+    /// <summary>Adds room between panels whose distance is a multiple of 64 KiB: neighbours would fight for the same sets of the caches.</summary>
+    public static long Stagger(long panelBytes) => panelBytes % (64 << 10) == 0 ? panelBytes + (panelBytes == 0 ? 0 : 16 << 10) : panelBytes;
 
     /// <inheritdoc/>
     public void Dispose() => _buffer.Dispose();

@@ -7,10 +7,29 @@ namespace Glimmer.Tensors;
 /// <summary>Puts rows side by side, column after column: the transposition behind every packed layout.</summary>
 internal static unsafe class RowInterleaver
 {
+    // Columns of a block: the part of the output that several passes over the rows write stays in the first-level cache.
+    private const int Block = 128;
+
     /// <summary><c>output[k * stride + r] = rows[r][k]</c> for r below <paramref name="count"/> and k below <paramref name="columns"/>.</summary>
     /// <remarks><paramref name="rows"/> points to the first element of each row; a null row reads as zeros.</remarks>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Interleave(float** rows, int count, int columns, float* output, int stride)
+    {
+        float** moving = stackalloc float*[count];
+        for (int r = 0; r < count; r++)
+            moving[r] = rows[r];
+        for (int k = 0; k < columns; k += Block, output += Block * stride)
+        {
+            InterleaveBlock(moving, count, Math.Min(Block, columns - k), output, stride);
+            for (int r = 0; r < count; r++)
+            {
+                if (moving[r] != null)
+                    moving[r] += Block;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    private static void InterleaveBlock(float** rows, int count, int columns, float* output, int stride)
     {
         int r = 0;
         for (; Sse.IsSupported && r + 4 <= count; r += 4)

@@ -123,6 +123,66 @@ public unsafe class MatMulTests
             tensor.Dispose();
     }
 
+    [Theory]
+    [MemberData(nameof(LevelsAndThreads))]
+    public void A_list_of_weight_gradients_equals_the_twin_with_gathered_rows(SimdLevel level, int threads)
+    {
+        using var _ = new LevelScope(level);
+        using var team = new ThreadTeam(threads);
+        const int Columns = 70, Outputs = 45, Rows = 50;
+        using Tensor x = Random(Rows * Columns, 4), dy = Random(200 * Outputs, 5), gathered = Tensor.Allocate(DType.F32, 64, Columns);
+        int[] counts = [0, 1, 30, 5, 64];
+        int* gather = stackalloc int[64];
+        for (int i = 0; i < 64; i++)
+        {
+            gather[i] = i * 37 % Rows;
+            x.F32.Slice(gather[i] * Columns, Columns).CopyTo(gathered.F32[(i * Columns)..]);
+        }
+
+        using Tensor dw = Random(counts.Length * Outputs * Columns, 6), expected = Random(counts.Length * Outputs * Columns, 6);
+        var jobs = new WeightGradientJob[counts.Length];
+        for (int i = 0; i < counts.Length; i++)
+        {
+            jobs[i] = new WeightGradientJob
+            {
+                DY = dy.F32Pointer + i * Outputs,
+                LdDY = Outputs,
+                X = x.F32Pointer,
+                Gather = gather,
+                LdX = Columns,
+                Tokens = counts[i],
+                Outputs = Outputs,
+                Columns = Columns,
+                DW = dw.F32Pointer + i * Outputs * Columns,
+                Mode = (GradientMode)(i % 3),
+            };
+            MatMul.WeightGradientTwin(
+                jobs[i].DY, Outputs, gathered.F32Pointer, Columns, counts[i], Outputs, Columns, expected.F32Pointer + i * Outputs * Columns, jobs[i].Mode);
+        }
+
+        MatMul.WeightGradient(team, jobs);
+        AssertSameBits(expected.F32, dw.F32, "dw");
+    }
+
+    [Fact]
+    public void Products_too_long_to_pack_at_once_run_in_pieces()
+    {
+        using var team = new ThreadTeam(2);
+        const int Columns = 70_000, Tokens = 130;
+        using PackedMatrix w = Weights(team, DType.F32, 2, Columns, 1);
+        using Tensor x = Random(Tokens * Columns, 2), y = Random(Tokens * 2, 3), expected = Random(Tokens * 2, 3), plain = Tensor.Allocate(DType.F32, 2, Columns);
+        w.Unpack(plain.F32Pointer);
+        MatMul.Twin(x.F32Pointer, Columns, Tokens, plain.F32Pointer, 2, Columns, null, expected.F32Pointer, 2);
+        MatMul.Multiply(team, x.F32Pointer, Columns, Tokens, w, null, y.F32Pointer, 2);
+        AssertSameBits(expected.F32, y.F32, "rows in pieces");
+
+        const int Long = 270_000, Outputs = 2, Wide = 33;
+        using Tensor dw = Random(Outputs * Wide, 4), expectedDw = Random(Outputs * Wide, 4);
+        MatMul.WeightGradientTwin(x.F32Pointer, Outputs, x.F32Pointer, Wide, Long, Outputs, Wide, expectedDw.F32Pointer, GradientMode.AddTo);
+        MatMul.WeightGradient(team, x.F32Pointer, Outputs, x.F32Pointer, Wide, Long, Outputs, Wide, dw.F32Pointer, GradientMode.AddTo);
+        AssertSameBits(expectedDw.F32, dw.F32, "columns in pieces");
+    }
+
     [Fact]
     public void Gemm_packs_its_right_side()
     {
