@@ -56,7 +56,7 @@ public sealed class Tokenizer
         string? chatTemplate = null,
         string source = "tokenizer.json")
     {
-        TokenizerDefinition definition = TokenizerJsonReader.Read(tokenizerJson, source);
+        TokenizerDefinition definition = RequireText(TokenizerJsonReader.Read(tokenizerJson, source), source);
         TokenizerRoles roles = TokenizerConfigReader.Read(tokenizerConfigJson, definition, Path.Combine(Path.GetDirectoryName(source) ?? "", "tokenizer_config.json"));
         definition.Roles = chatTemplate is null ? roles : roles with { ChatTemplate = chatTemplate };
         return new Tokenizer(definition);
@@ -70,7 +70,7 @@ public sealed class Tokenizer
     public static Tokenizer FromGguf(GgufTokenizerMetadata metadata, string source = "GGUF file")
     {
         ArgumentNullException.ThrowIfNull(metadata);
-        return new Tokenizer(GgufTokenizerReader.Read(metadata, source));
+        return new Tokenizer(RequireText(GgufTokenizerReader.Read(metadata, source), source));
     }
 
     /// <summary>One more than the largest id with a token. The model's embedding may have more rows.</summary>
@@ -234,5 +234,20 @@ public sealed class Tokenizer
         _pipeline.Run(model, scratch, options.AddedTokens, trusted);
         if (options.AddSpecialTokens)
             scratch.Add(_definition.Suffix);
+    }
+
+    // Published and home-made vocabularies lack some bytes (SmolLM2 21 of them), and encoding drops those as the references do. One without half of
+    // printable ASCII would silently drop most of an ordinary text: that is a damaged file.
+    private static TokenizerDefinition RequireText(TokenizerDefinition definition, string source)
+    {
+        const int Printable = '~' - ' ' + 1;
+        int missing = 0;
+        for (int value = ' '; value <= '~'; value++)
+            missing += definition.Pieces.IdOf([(byte)value]) < 0 ? 1 : 0;
+        return definition.UnknownId >= 0 || missing <= Printable / 2
+            ? definition
+            : throw new ModelFormatException(
+                $"{source}: the vocabulary has no token for {missing} of the {Printable} printable ASCII characters, and no unknown token: ordinary text would be lost. "
+                + "The file is damaged, or was trained without the byte alphabet.");
     }
 }

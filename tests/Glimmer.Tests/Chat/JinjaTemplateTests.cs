@@ -53,7 +53,7 @@ public sealed class JinjaTemplateTests
     [InlineData("{{ range(1000000000) }}", "at most 100000")]
     [InlineData("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested deeper than")]
     [InlineData("{% for i in range(100000) %}{{ 'x' * 10000 }}{% endfor %}", "longer than")]
-    [InlineData("{{ ('a' * 1000000).replace('', 'b' * 1000) }}", "the limit is")]
+    [InlineData("{{ ('a' * 1000000).replace('', 'b' * 1000) }}", "more than")]
     [InlineData("{{ ('a\n' * 100000) | indent('b' * 10000, true) }}", "the limit is")]
     public void Template_that_exceeds_a_limit_stops_with_a_clear_error(string template, string reason)
     {

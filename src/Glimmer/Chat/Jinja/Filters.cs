@@ -9,6 +9,8 @@ internal delegate DataValue Filter(RenderContext context, DataValue value, CallA
 /// <summary>Filters on single values: text, numbers, JSON. Those on sequences are in <see cref="SequenceFilters"/>.</summary>
 internal static class Filters
 {
+    private const int MaxIndentation = 10_000;
+
     private static readonly Dictionary<string, Filter> s_filters = new()
     {
         ["tojson"] = ToJson,
@@ -51,7 +53,7 @@ internal static class Filters
         {
             null or NullValue => null,
             StringValue text => text.Text,
-            DataValue number => new string(' ', (int)Math.Clamp(Operators.ToLong(number, "indent"), 0, 100)),
+            DataValue number => Spaces(Operators.ToLong(number, "indent")),
         };
         (string item, string key) = bound[2] is DataArray { Count: 2 } separators
             ? (PythonText.Str(separators[0]), PythonText.Str(separators[1]))
@@ -96,9 +98,12 @@ internal static class Filters
     {
         DataValue?[] bound = arguments.Bind("indent", "width", "first", "blank");
         StringValue indentation = bound[0] as StringValue
-            ?? new StringValue(new string(' ', (int)Math.Clamp(bound[0] is null ? 4 : Operators.ToLong(bound[0]!, "width"), 0, 10_000)), TextOrigin.Template);
+            ?? new StringValue(Spaces(bound[0] is null ? 4 : Operators.ToLong(bound[0]!, "width")), TextOrigin.Template);
         return StringOperations.Indent(context, context.ToText(value), indentation, bound[1]?.IsTrue ?? false, bound[2]?.IsTrue ?? false);
     }
+
+    private static string Spaces(long width) =>
+        width <= MaxIndentation ? new string(' ', (int)Math.Max(width, 0)) : throw new TemplateFault($"an indentation of {width} characters; the limit is {MaxIndentation}");
 
     private static StringValue Truncate(RenderContext context, DataValue value, CallArguments arguments)
     {
