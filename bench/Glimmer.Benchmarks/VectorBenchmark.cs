@@ -7,7 +7,8 @@ using Glimmer.Tensors;
 namespace Glimmer.Benchmarks;
 
 /// <summary>
-/// <c>vector [--bar R] [--rounds N] [--prototype PROGRAM]</c>: exp, softmax, SwiGLU and RMSNorm of rows of 4,096 elements on one thread. With the prototypes' program (its <c>misc</c>
+/// <c>vector [--bar R] [--rounds N] [--prototype PROGRAM]</c>: exp, softmax, SwiGLU and RMSNorm of rows of 4,096 elements on one
+/// thread. With the prototypes' program (its <c>misc</c>
 /// command prints nanoseconds an element) both run in turns; the exit code is 1 when
 /// <c>ratio</c> (its median time over ours) and <c>best_ratio</c> of a kernel are both below the bar.
 /// </summary>
