@@ -8,7 +8,8 @@ using Glimmer.Tensors;
 namespace Glimmer.Benchmarks;
 
 /// <summary>
-/// <c>packed [--rounds N] [--threads N]</c>: products of 1 to 4 tokens with packed weights of every type, larger than the caches, and how fast they are packed. Prints gigabytes of
+/// <c>packed [--rounds N] [--threads N]</c>: products of 1 to 4 tokens with packed weights of every type, larger than the caches, and how fast they are
+/// packed. Prints gigabytes of
 /// packed weights a second beside a plain read loop of the same bytes, in turns; a JSON line a type and token count.
 /// </summary>
 internal static unsafe class PackedBenchmark

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 namespace Glimmer.Kernels;
 
 /// <summary>The loss of next-token prediction on given logits, forward and backward.</summary>
-/// <remarks>A row whose target is negative is skipped: loss and log-sum-exp 0, gradient 0. The log-sum-exp is <see cref="Softmax"/>'s (rule 8 of docs/adr/0001).</remarks>
+/// <remarks>
+/// A row whose target is negative is skipped: loss and log-sum-exp 0, gradient 0. The log-sum-exp is <see cref="Softmax"/>'s (rule 8 of docs/adr/0001).
+/// </remarks>
 internal static unsafe partial class CrossEntropy
 {
     /// <summary><c>loss[t] = lse[t] - logits[t, target[t]]</c>, the negative of <c>log p = logit - lse</c>.</summary>

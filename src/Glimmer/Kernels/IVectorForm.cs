@@ -35,8 +35,8 @@ internal unsafe interface IVectorForm<TVector>
     static abstract TVector LoadBytes(sbyte* source);
 
     /// <summary>
-    /// Converts unsigned 4-bit numbers to two registers. In the 16 bytes at <paramref name="source"/> byte i holds number i in its low half and number i + 16 in
-    /// its high half; the registers take the numbers from <paramref name="first"/> on.
+    /// Converts unsigned 4-bit numbers to two registers. In the 16 bytes at <paramref name="source"/> byte i holds number i in its low half and
+    /// number i + 16 in its high half; the registers take the numbers from <paramref name="first"/> on.
     /// </summary>
     static abstract void LoadNibbles(byte* source, int first, out TVector low, out TVector high);
 }

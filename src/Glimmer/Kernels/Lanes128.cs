@@ -4,7 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Glimmer.Kernels;
 
 /// <summary>32 floats in 8 registers of 128 bits.</summary>
-internal readonly unsafe struct Lanes128(Vector128<float> r0, Vector128<float> r1, Vector128<float> r2, Vector128<float> r3, Vector128<float> r4, Vector128<float> r5, Vector128<float> r6, Vector128<float> r7) : ILanes<Lanes128>
+internal readonly unsafe struct Lanes128(
+    Vector128<float> r0, Vector128<float> r1, Vector128<float> r2, Vector128<float> r3,
+    Vector128<float> r4, Vector128<float> r5, Vector128<float> r6, Vector128<float> r7) : ILanes<Lanes128>
 {
     private readonly Vector128<float> _r0 = r0;
     private readonly Vector128<float> _r1 = r1;

@@ -91,7 +91,8 @@ internal readonly unsafe struct Lanes256(Vector256<float> r0, Vector256<float> r
     public static float Sum(Lanes256 value) => SumTree.Sum(value._r0 + value._r2 + (value._r1 + value._r3));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Largest(Lanes256 value) => SumTree.Largest(Vector256.MaxNative(Vector256.MaxNative(value._r0, value._r1), Vector256.MaxNative(value._r2, value._r3)));
+    public static float Largest(Lanes256 value) =>
+        SumTree.Largest(Vector256.MaxNative(Vector256.MaxNative(value._r0, value._r1), Vector256.MaxNative(value._r2, value._r3)));
 
     // All bits set in the lanes below count.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -7,7 +7,8 @@ namespace Glimmer.Kernels;
 internal static unsafe partial class LayerNorm
 {
     /// <summary>
-    /// <c>mean = sum_i x[i] / n</c>, <c>d[i] = x[i] - mean</c>, <c>r = 1 / sqrt(sum_i d[i]^2 / n + eps)</c>, <c>y[i] = fma(d[i] * r, weight[i], bias[i])</c>, row by row.
+    /// <c>mean = sum_i x[i] / n</c>, <c>d[i] = x[i] - mean</c>, <c>r = 1 / sqrt(sum_i d[i]^2 / n + eps)</c>,
+    /// <c>y[i] = fma(d[i] * r, weight[i], bias[i])</c>, row by row.
     /// </summary>
     /// <param name="team">Threads, or null to run on the caller alone.</param>
     /// <param name="x">Input [rows, columns], rows <paramref name="ldx"/> floats apart.</param>
@@ -22,7 +23,8 @@ internal static unsafe partial class LayerNorm
     /// <param name="mean">Receives the mean of each row for the backward pass, [rows], or null.</param>
     /// <param name="inverse">Receives r of each row, [rows], or null.</param>
     public static void Forward(
-        ThreadTeam? team, float* x, int ldx, float* weight, float* bias, float eps, int rows, int columns, float* y, int ldy, float* mean = null, float* inverse = null)
+        ThreadTeam? team, float* x, int ldx, float* weight, float* bias, float eps, int rows, int columns, float* y, int ldy,
+        float* mean = null, float* inverse = null)
     {
         var args = new Arguments
         {
@@ -63,7 +65,8 @@ internal static unsafe partial class LayerNorm
     /// <param name="lddx">Distance of the rows of <paramref name="dx"/>.</param>
     /// <param name="add">Adds the result to <paramref name="dx"/> instead of storing it.</param>
     public static void Backward(
-        ThreadTeam? team, float* dy, int lddy, float* x, int ldx, float* weight, float* mean, float* inverse, int rows, int columns, float* dx, int lddx, bool add = false)
+        ThreadTeam? team, float* dy, int lddy, float* x, int ldx, float* weight, float* mean, float* inverse, int rows, int columns,
+        float* dx, int lddx, bool add = false)
     {
         var args = new Arguments
         {
@@ -87,7 +90,9 @@ internal static unsafe partial class LayerNorm
         }, &args);
     }
 
-    /// <summary><c>dgain[i] = fma(dy[t, i], (x[t, i] - mean[t]) * r[t], dgain[i])</c> and <c>dbias[i] += dy[t, i]</c> for t ascending: chains over the rows (rule 9).</summary>
+    /// <summary>
+    /// <c>dgain[i] = fma(dy[t, i], (x[t, i] - mean[t]) * r[t], dgain[i])</c> and <c>dbias[i] += dy[t, i]</c> for t ascending: chains over the rows (rule 9).
+    /// </summary>
     /// <param name="team">Threads, or null to run on the caller alone.</param>
     /// <param name="dy">Gradient of the output, rows <paramref name="lddy"/> floats apart.</param>
     /// <param name="lddy">Distance of the rows of <paramref name="dy"/>.</param>
@@ -101,9 +106,22 @@ internal static unsafe partial class LayerNorm
     /// <param name="dbias">Gradient of the bias, [columns].</param>
     /// <param name="mode">How the chains start and end.</param>
     public static void ParameterGradients(
-        ThreadTeam? team, float* dy, int lddy, float* x, int ldx, float* mean, float* inverse, int rows, int columns, float* dgain, float* dbias, GradientMode mode)
+        ThreadTeam? team, float* dy, int lddy, float* x, int ldx, float* mean, float* inverse, int rows, int columns,
+        float* dgain, float* dbias, GradientMode mode)
     {
-        var args = new ColumnChain { A = dy, LdA = lddy, X = x, LdX = ldx, Mean = mean, Inverse = inverse, Rows = rows, Columns = columns, Output = dgain, Mode = mode };
+        var args = new ColumnChain
+        {
+            A = dy,
+            LdA = lddy,
+            X = x,
+            LdX = ldx,
+            Mean = mean,
+            Inverse = inverse,
+            Rows = rows,
+            Columns = columns,
+            Output = dgain,
+            Mode = mode,
+        };
         ColumnChain.Run(team, args);
         ColumnChain.Run(team, args with { X = null, Output = dbias });
     }

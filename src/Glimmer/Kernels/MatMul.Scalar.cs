@@ -5,7 +5,9 @@ namespace Glimmer.Kernels;
 internal static unsafe partial class MatMul
 {
     /// <summary>The specification of all products: <c>y[t, o] = fma(x[t, k], w[o, k], y[t, o])</c> for k ascending from +0, then <c>+ bias[o]</c>.</summary>
-    /// <remarks>x [tokens, columns] with rows ldx apart, w [outputs, columns] row-major, bias [outputs] or null, y [tokens, outputs] with rows ldy apart.</remarks>
+    /// <remarks>
+    /// x [tokens, columns] with rows ldx apart, w [outputs, columns] row-major, bias [outputs] or null, y [tokens, outputs] with rows ldy apart.
+    /// </remarks>
     internal static void Twin<T>(T* x, int ldx, int tokens, T* w, int outputs, int columns, T* bias, T* y, int ldy)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {

@@ -113,7 +113,7 @@ internal static unsafe partial class MatMul
         batch.Run();
     }
 
-    /// <summary><c>c = a b</c> for row-major fp32 matrices without gaps, <paramref name="a"/> [m, k], <paramref name="b"/> [k, n] packed inside the call.</summary>
+    /// <summary><c>c = a b</c> for row-major fp32 matrices without gaps: a [m, k], and b [k, n], which is packed inside the call.</summary>
     public static void Gemm(ThreadTeam team, int m, int n, int k, float* a, float* b, float* c)
     {
         var batch = new ProductBatch(team, 1);

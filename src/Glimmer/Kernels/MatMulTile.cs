@@ -16,7 +16,9 @@ internal static unsafe class MatMulTile
     /// <summary>Bytes by which <c>fetch</c> moves on each column: slow enough to leave the memory bus to the sums.</summary>
     public const int FetchStep = 8;
 
-    /// <summary><c>c[r, j] = (resume ? c[r, j] : +0)</c>, then for each column k in order <c>c[r, j] = fma(x[r, k], w[j, k], c[r, j])</c>, then <c>+ bias[j]</c>.</summary>
+    /// <summary>
+    /// <c>c[r, j] = (resume ? c[r, j] : +0)</c>, then for each column k in order <c>c[r, j] = fma(x[r, k], w[j, k], c[r, j])</c>, then <c>+ bias[j]</c>.
+    /// </summary>
     /// <param name="x">Packed rows: column after column, the rows of a column side by side.</param>
     /// <param name="panel">The panel from the first of the <paramref name="columns"/> on, a block boundary.</param>
     /// <param name="lane">First output of the strip inside the panel: a multiple of two register widths.</param>
@@ -25,7 +27,7 @@ internal static unsafe class MatMulTile
     /// <param name="ldc">Distance of the rows of <paramref name="c"/> in floats.</param>
     /// <param name="bias">Added to the finished sums, or null.</param>
     /// <param name="resume">Whether the chains go on from <paramref name="c"/>.</param>
-    /// <param name="fetch">Memory that is needed soon, <see cref="FetchStep"/> bytes a column, or null: tiles of more than four rows, which have time, fetch it.</param>
+    /// <param name="fetch">Memory that is needed soon, <see cref="FetchStep"/> bytes a column, or null. Tiles of more than four rows have time for it.</param>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     public static void Run<TRows, TPanel, TForm, TVector>(
         float* x, byte* panel, int lane, int columns, float* c, nint ldc, float* bias, bool resume, byte* fetch)

@@ -99,7 +99,9 @@ internal readonly unsafe struct Q8_0Panel<TForm, TVector> : IPanelFormat<TVector
     }
 }
 
-/// <summary>Q4_1: 32 fp16 scales and 32 fp16 minima, then 32 columns of 16 bytes (outputs i and i + 16 share byte i); a weight is <c>fma(d, q, m)</c>.</summary>
+/// <summary>
+/// Q4_1: 32 fp16 scales and 32 fp16 minima, then 32 columns of 16 bytes (outputs i and i + 16 share byte i); a weight is <c>fma(d, q, m)</c>.
+/// </summary>
 internal readonly unsafe struct Q4_1Panel<TForm, TVector> : IPanelFormat<TVector>
     where TForm : struct, IVectorForm<TVector>
     where TVector : struct

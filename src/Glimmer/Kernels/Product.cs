@@ -11,7 +11,7 @@ internal unsafe struct Product
     public nint LdA;
     public bool ATransposed;
 
-    /// <summary>Left side packed ahead, tile after tile, column after column; null when the product has one tile only, which each thread packs for itself.</summary>
+    /// <summary>Left side packed ahead, tile after tile, column after column; null when there is only one tile, which each thread packs for itself.</summary>
     public float* Rows;
 
     /// <summary>Packed panels of the right side, or the memory they are packed into first from <see cref="Raw"/>.</summary>

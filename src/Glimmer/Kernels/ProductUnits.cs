@@ -97,7 +97,7 @@ internal static unsafe class ProductUnits<TForm, TVector>
             }
 
             for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
-                Strip(p, p.Type, chunk, 0, p.M, chunk.Rows, weights, lane, first + lane, p.Depth, resume: p.Mode == GradientMode.Continue, last: true, fetch: null);
+                Strip(p, p.Type, chunk, 0, p.M, chunk.Rows, weights, lane, first + lane, p.Depth, p.Mode == GradientMode.Continue, last: true, fetch: null);
         }
     }
 
@@ -201,7 +201,8 @@ internal static unsafe class ProductUnits<TForm, TVector>
 
     // One tile of one strip of outputs, straight into the output where the strip is full.
     private static void Strip(
-        in Product p, DType type, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns, bool resume, bool last, byte* fetch)
+        in Product p, DType type, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns,
+        bool resume, bool last, byte* fetch)
     {
         float* c = p.C + row * (long)p.LdC + output;
         float* bias = last && p.Bias != null ? p.Bias + output : null;
@@ -232,7 +233,8 @@ internal static unsafe class ProductUnits<TForm, TVector>
         in Product p, in Chunk chunk, int row, int rows, float* x, byte* weights, int lane, int output, int columns, bool resume, bool last, byte* fetch)
     {
         const int LdSums = ProductPlan.ChunkPanels * PanelRows;
-        float* sums = chunk.Sums + (row - p.TileStart(chunk.FirstTile)) * (long)LdSums + (output / PanelRows - chunk.FirstPanel) % ProductPlan.ChunkPanels * PanelRows + lane;
+        int panel = (output / PanelRows - chunk.FirstPanel) % ProductPlan.ChunkPanels;
+        float* sums = chunk.Sums + (row - p.TileStart(chunk.FirstTile)) * (long)LdSums + panel * PanelRows + lane;
         Tile(DType.F32, rows, x, weights, lane, columns, sums, LdSums, null, resume, fetch);
         if (!last)
             return;

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 namespace Glimmer.Kernels;
 
 /// <summary>The gated activation <c>silu(gate) * up</c>, forward and backward.</summary>
-/// <remarks>Gate and up may be two matrices, or halves of one [rows, 2 * columns] matrix: then up = gate + columns with the same row distance. Shazeer 2020.</remarks>
+/// <remarks>
+/// Gate and up may be two matrices, or halves of one [rows, 2 * columns] matrix: then up = gate + columns with the same row distance. Shazeer 2020.
+/// </remarks>
 internal static unsafe partial class SwiGlu
 {
     /// <summary><c>y = gate / (1 + exp(-gate)) * up</c>, element by element.</summary>

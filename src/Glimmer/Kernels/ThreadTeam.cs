@@ -158,7 +158,10 @@ public sealed unsafe class ThreadTeam : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (Interlocked.Exchange(ref _running, 1) != 0)
-            throw new InvalidOperationException("The team is running a job already: a job must not start another one, and only one thread may call Run at a time.");
+        {
+            throw new InvalidOperationException(
+                "The team is running a job already: a job must not start another one, and only one thread may call Run at a time.");
+        }
     }
 
     private void RunAll()

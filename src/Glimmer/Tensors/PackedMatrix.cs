@@ -83,7 +83,7 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <exception cref="ArgumentException">The type of a source does not fit this matrix.</exception>
     public abstract void PackPanel(int panel, ReadOnlySpan<RowSource> sources);
 
-    /// <summary>Fills one panel of the transposed weight: column <c>k</c> of the panel is 32 neighbouring elements of row <c>k</c> of the stacked sources.</summary>
+    /// <summary>Fills one panel of the transposed weight: its column <c>k</c> is 32 neighbouring elements of row <c>k</c> of the stacked sources.</summary>
     /// <exception cref="NotSupportedException">The type has blocks along the columns.</exception>
     public virtual void PackPanelTransposed(int panel, ReadOnlySpan<RowSource> sources) =>
         throw new NotSupportedException($"{Type} weights cannot be packed transposed: their blocks lie along the columns. Unpack them to F32 first.");
