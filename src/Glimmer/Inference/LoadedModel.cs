@@ -1,5 +1,4 @@
 using Glimmer.Chat;
-using Glimmer.Formats;
 using Glimmer.Kernels;
 using Glimmer.Models;
 using Glimmer.Operations;
@@ -11,13 +10,14 @@ namespace Glimmer.Inference;
 public sealed class LoadedModel : IDisposable
 {
     private readonly Checkpoint _checkpoint;
+    private readonly Lazy<ChatTemplate?> _template;
 
     private LoadedModel(Checkpoint checkpoint, CausalLm model, Tokenizer tokenizer, ThreadTeam team)
     {
         (_checkpoint, Model, Tokenizer) = (checkpoint, model, tokenizer);
         Compute = new Compute(team);
         Team = team;
-        Template = tokenizer.ChatTemplate is { } source ? new ChatTemplate(source, SpecialTokens(tokenizer)) : null;
+        _template = new Lazy<ChatTemplate?>(() => TokenizerFiles.TemplateOf(tokenizer));
         StopTokens = Stops(checkpoint, tokenizer);
     }
 
@@ -33,8 +33,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>From text to ids and back.</summary>
     public Tokenizer Tokenizer { get; }
 
-    /// <summary>From messages to prompts; null for a model without a chat template.</summary>
-    public ChatTemplate? Template { get; }
+    /// <summary>From messages to prompts; null for a model without a chat template. Read at its first use, because continuing a text needs none.</summary>
+    /// <exception cref="ModelFormatException">The template is malformed.</exception>
+    public ChatTemplate? Template => _template.Value;
 
     /// <summary>Tokens that end an answer.</summary>
     public IReadOnlyCollection<int> StopTokens { get; }
@@ -74,31 +75,11 @@ public sealed class LoadedModel : IDisposable
     }
 
     /// <summary>The tokenizer of a checkpoint: its tokenizer.json, or the metadata of its GGUF file.</summary>
-    /// <exception cref="ModelFormatException">The tokenizer is missing or damaged.</exception>
-    /// <exception cref="UnsupportedModelException">The tokenizer is of a kind that is not supported.</exception>
-    public static Tokenizer OpenTokenizer(Checkpoint checkpoint) =>
-        checkpoint.Gguf is { } gguf ? OpenTokenizer(gguf) : Tokenizer.Load(checkpoint.Folder!);
-
-    /// <summary>The tokenizer that a GGUF file describes.</summary>
-    internal static Tokenizer OpenTokenizer(GgufFile gguf) => Tokenizer.FromGguf(
-        new GgufTokenizerMetadata
-        {
-            Model = Text(gguf, "model"),
-            Pre = Text(gguf, "pre"),
-            Tokens = gguf.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) ? tokens.AsStrings() : [],
-            TokenTypes = gguf.TryGetValue("tokenizer.ggml.token_type", out GgufValue? types) ? types.AsIntegers() : null,
-            Merges = gguf.TryGetValue("tokenizer.ggml.merges", out GgufValue? merges) ? merges.AsStrings() : null,
-            BosTokenId = Id(gguf, "bos_token_id"),
-            EosTokenId = Id(gguf, "eos_token_id"),
-            EotTokenId = Id(gguf, "eot_token_id"),
-            EomTokenId = Id(gguf, "eom_token_id"),
-            PaddingTokenId = Id(gguf, "padding_token_id"),
-            UnknownTokenId = Id(gguf, "unknown_token_id"),
-            AddBosToken = Flag(gguf, "add_bos_token"),
-            AddEosToken = Flag(gguf, "add_eos_token"),
-            ChatTemplate = gguf.TryGetValue("tokenizer.chat_template", out GgufValue? template) ? template.AsString() : null,
-        },
-        gguf.Path);
+    public static Tokenizer OpenTokenizer(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        return checkpoint.Gguf is { } gguf ? TokenizerFiles.FromGguf(gguf) : Tokenizer.Load(checkpoint.Folder!);
+    }
 
     /// <summary>The prompt of a conversation as ids. Control tokens are recognised only where the template wrote them, never in message text.</summary>
     /// <param name="messages">The conversation.</param>
@@ -123,26 +104,8 @@ public sealed class LoadedModel : IDisposable
         _checkpoint.Dispose();
     }
 
-    private static string? Text(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsString() : null;
-
-    private static long? Id(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsInteger() : null;
-
-    private static bool? Flag(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsBool() : null;
-
-    private static Dictionary<string, string> SpecialTokens(Tokenizer tokenizer)
-    {
-        var tokens = new Dictionary<string, string>();
-        foreach ((string name, int? id) in (ReadOnlySpan<(string, int?)>)[("bos_token", tokenizer.BosId), ("eos_token", tokenizer.EosId), ("pad_token", tokenizer.PadId)])
-        {
-            if (id is { } value && tokenizer.IdToToken(value) is { } token)
-                tokens[name] = token;
-        }
-
-        return tokens;
-    }
-
     // The checkpoint's own list; the tokenizer's where there is none. The end of a document always ends an answer too.
-    private static HashSet<int> Stops(Checkpoint checkpoint, Tokenizer tokenizer)
+    internal static HashSet<int> Stops(Checkpoint checkpoint, Tokenizer tokenizer)
     {
         var stops = new HashSet<int>(checkpoint.Generation.EosTokenIds);
         if (stops.Count == 0 || checkpoint.Gguf is not null)

@@ -1,3 +1,5 @@
+using Glimmer.Models;
+
 namespace Glimmer.Inference;
 
 /// <summary>How the next token is chosen from the logits. The defaults take the most likely token.</summary>
@@ -27,6 +29,16 @@ public sealed record SamplingOptions
 
     /// <summary>Seed of the random draws: the same seed gives the same text.</summary>
     public ulong Seed { get; init; }
+
+    /// <summary>What a checkpoint asks for: its own values when it says <c>do_sample</c>, else the most likely token.</summary>
+    public static SamplingOptions For(GenerationConfig generation)
+    {
+        ArgumentNullException.ThrowIfNull(generation);
+        var options = new SamplingOptions { RepetitionPenalty = generation.RepetitionPenalty ?? 1 };
+        if (!generation.DoSample)
+            return options;
+        return options with { Temperature = generation.Temperature ?? 1, TopK = generation.TopK ?? 0, TopP = generation.TopP ?? 1, MinP = generation.MinP ?? 0 };
+    }
 
     /// <summary>Throws when a value makes no sense.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Names the option and its range.</exception>

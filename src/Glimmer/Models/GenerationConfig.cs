@@ -20,6 +20,12 @@ public sealed record GenerationConfig
     /// <summary>Number of most likely tokens kept; null when not stated.</summary>
     public int? TopK { get; init; }
 
+    /// <summary>Least probability relative to the most likely token; null when not stated.</summary>
+    public float? MinP { get; init; }
+
+    /// <summary>Penalty on tokens that occurred; null when not stated.</summary>
+    public float? RepetitionPenalty { get; init; }
+
     /// <summary>Parses <c>generation_config.json</c>.</summary>
     /// <exception cref="ModelFormatException">The text is no JSON object or a value is of the wrong kind or out of range.</exception>
     public static GenerationConfig Parse(ReadOnlyMemory<byte> json, string where = "generation_config.json")
@@ -35,6 +41,8 @@ public sealed record GenerationConfig
                 Temperature = reader.Float("temperature", positive: false),
                 TopP = reader.Float("top_p", positive: false),
                 TopK = reader.Int("top_k", 0),
+                MinP = reader.Float("min_p", positive: false),
+                RepetitionPenalty = reader.Float("repetition_penalty", positive: true),
             };
         }
         catch (JsonException error)

@@ -49,7 +49,7 @@ public class HostileModelTests(ITestOutputHelper output)
     public void Tokenizers_of_gguf_files_are_refused_or_loaded(string id) => Check(id, file =>
     {
         using GgufFile gguf = GgufFile.Open(file);
-        LoadedModel.OpenTokenizer(gguf).Encode("Hello <|user|> world 123");
+        TokenizerFiles.FromGguf(gguf).Encode("Hello <|user|> world 123");
     });
 
     [SkippableTheory]

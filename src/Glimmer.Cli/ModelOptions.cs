@@ -1,0 +1,36 @@
+using System.CommandLine;
+using Glimmer.Inference;
+
+namespace Glimmer.Cli;
+
+/// <summary>The options that say which model runs and with how many threads.</summary>
+internal sealed class ModelOptions
+{
+    // More threads than this gain nothing by themselves on the models one machine holds.
+    private const int MostDefaultThreads = 64;
+
+    private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model. Default: the small model that comes with Glimmer.", HelpName = "path" };
+    private readonly Option<int?> _threads = NumberOption.Create("--threads", $"Computing threads. Default: one a processor, {Math.Min(Environment.ProcessorCount, MostDefaultThreads)} here.", 1, 1024);
+
+    /// <summary>Adds the options to a command.</summary>
+    public ModelOptions AddTo(Command command)
+    {
+        command.Add(_model);
+        command.Add(_threads);
+        return this;
+    }
+
+    /// <summary>The model's path.</summary>
+    public string Path(ParseResult parsed) => parsed.GetValue(_model) ?? EmbeddedModel.Find();
+
+    /// <summary>Computing threads.</summary>
+    public int Threads(ParseResult parsed) => parsed.GetValue(_threads) ?? Math.Min(Environment.ProcessorCount, MostDefaultThreads);
+
+    /// <summary>Loads the model and shows how far it is when that takes long.</summary>
+    public LoadedModel Open(ParseResult parsed, Terminal terminal, string? path = null)
+    {
+        path ??= Path(parsed);
+        using var progress = new ProgressLine(terminal);
+        return LoadedModel.Open(path, Threads(parsed), progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null);
+    }
+}
