@@ -10,13 +10,15 @@ namespace Glimmer.Tensors;
 public sealed unsafe class Tensor : IDisposable
 {
     private readonly bool _owns;
-    private int[] _shape;
+    private int[] _sizes; // may be longer than the shape
+    private int _rank;
     private byte* _data;
 
     internal Tensor(DType type, ReadOnlySpan<int> shape, byte* data, object? owner, bool owns = false)
     {
         Type = type;
-        _shape = shape.ToArray();
+        _sizes = shape.ToArray();
+        _rank = shape.Length;
         Count = CountOf(shape);
         _data = data;
         Owner = owner;
@@ -27,7 +29,7 @@ public sealed unsafe class Tensor : IDisposable
     public DType Type { get; private set; }
 
     /// <summary>Sizes, slowest dimension first.</summary>
-    public ReadOnlySpan<int> Shape => _shape;
+    public ReadOnlySpan<int> Shape => new(_sizes, 0, _rank);
 
     /// <summary>Number of elements.</summary>
     public long Count { get; private set; }
@@ -83,9 +85,9 @@ public sealed unsafe class Tensor : IDisposable
     public Tensor Row(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _shape[0]);
-        long bytes = Type.ByteSize(Count / _shape[0]);
-        return new Tensor(Type, _shape.AsSpan(1), Alive() + index * bytes, Owner);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Shape[0]);
+        long bytes = Type.ByteSize(Count / Shape[0]);
+        return new Tensor(Type, Shape[1..], Alive() + index * bytes, Owner);
     }
 
     /// <summary>Points this view at other memory; only a <see cref="Workspace"/> does that, to reuse the object.</summary>
@@ -93,9 +95,10 @@ public sealed unsafe class Tensor : IDisposable
     {
         Type = type;
         Gradient = null;
-        if (_shape.Length != shape.Length)
-            _shape = new int[shape.Length];
-        shape.CopyTo(_shape);
+        if (_sizes.Length < shape.Length)
+            _sizes = new int[Math.Max(4, shape.Length)];
+        shape.CopyTo(_sizes);
+        _rank = shape.Length;
         Count = CountOf(shape);
         _data = data;
     }
@@ -110,7 +113,7 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"{Type}[{string.Join(", ", _shape)}]";
+    public override string ToString() => $"{Type}[{string.Join(", ", Shape.ToArray())}]";
 
     internal static long CountOf(ReadOnlySpan<int> shape)
     {
