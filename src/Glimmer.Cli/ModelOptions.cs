@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Glimmer.Inference;
 
 namespace Glimmer.Cli;
@@ -22,6 +23,9 @@ internal sealed class ModelOptions
 
     /// <summary>The model's path.</summary>
     public string Path(ParseResult parsed) => parsed.GetValue(_model) ?? EmbeddedModel.Find();
+
+    /// <summary>Whether the option names a model.</summary>
+    public bool IsGiven(SymbolResult result) => result.GetValue(_model) is not null;
 
     /// <summary>Computing threads.</summary>
     public int Threads(ParseResult parsed) => parsed.GetValue(_threads) ?? Math.Min(Environment.ProcessorCount, MostDefaultThreads);
