@@ -29,7 +29,7 @@ public sealed class ChatSession : IDisposable
         if (model.Template is null)
             throw new UnsupportedModelException($"'{model.Path}' has no chat template, so it cannot chat. Use 'generate' to continue a text.");
         _model = model;
-        _options = options with { StopTokens = [.. options.StopTokens, .. model.StopTokens] };
+        _options = options with { StopTokens = [.. options.StopTokens, .. model.StopTokens], ForbiddenTokens = model.UnusedTokens };
         _session = new GenerationSession(model.Model, model.Compute, contextLength);
         Tools = tools ?? [];
     }

@@ -65,7 +65,7 @@ public sealed class GenerationSession : IDisposable
         for (int generated = 1; ; generated++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            TokenLogprob next = sampler.Next(logits.F32, _tokens.Count);
+            TokenLogprob next = sampler.Next(logits.F32, _tokens.Count, options.ForbiddenTokens.Span);
             FinishReason? finish = options.StopTokens.Contains(next.Token) ? FinishReason.Stop
                 : generated >= options.MaxTokens ? FinishReason.Length
                 : _tokens.Count + 1 >= ContextLength ? FinishReason.Context

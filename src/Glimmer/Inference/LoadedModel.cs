@@ -19,6 +19,7 @@ public sealed class LoadedModel : IDisposable
         Team = team;
         _template = new Lazy<ChatTemplate?>(() => TokenizerFiles.TemplateOf(tokenizer));
         StopTokens = Stops(checkpoint, tokenizer);
+        UnusedTokens = Enumerable.Range(0, model.Config.VocabSize).Where(id => id >= tokenizer.VocabularySize || !tokenizer.HasToken(id)).ToArray();
     }
 
     /// <summary>The folder or file.</summary>
@@ -39,6 +40,9 @@ public sealed class LoadedModel : IDisposable
 
     /// <summary>Tokens that end an answer.</summary>
     public IReadOnlyCollection<int> StopTokens { get; }
+
+    /// <summary>Ids of the output matrix that the tokenizer has no token for (padding rows); they must not be generated.</summary>
+    public ReadOnlyMemory<int> UnusedTokens { get; }
 
     /// <summary>The computing threads.</summary>
     public ThreadTeam Team { get; }

@@ -59,12 +59,13 @@ public sealed class Sampler
     /// <summary>Chooses the token for a position and remembers it for the penalties.</summary>
     /// <param name="logits">[V]. Unchanged.</param>
     /// <param name="position">Position the token will have.</param>
+    /// <param name="forbidden">Tokens that may not come.</param>
     /// <returns>The token with its log-probability under the model, before any stage.</returns>
     /// <exception cref="ArithmeticException">A logit is NaN.</exception>
     /// <exception cref="InvalidOperationException">The constraint or the bias forbids every token.</exception>
-    public TokenLogprob Next(ReadOnlySpan<float> logits, long position)
+    public TokenLogprob Next(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden = default)
     {
-        int token = Choose(logits, position, [], wantKept: false);
+        int token = Choose(logits, position, forbidden, wantKept: false);
         Accept(token);
         return new TokenLogprob(token, logits[token] - LogSumExp(logits));
     }
