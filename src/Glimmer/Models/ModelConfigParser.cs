@@ -163,7 +163,10 @@ internal static class ModelConfigParser
             throw json.Unsupported("scoring_func", scoring, "sigmoid");
         if (json.Text("topk_method") is { } method && method != "noaux_tc")
             throw json.Unsupported("topk_method", method, "noaux_tc");
-        int experts = json.Int("n_routed_experts", 1) ?? json.Int("num_experts", 1) ?? json.Int("num_local_experts", 1) ?? throw json.Missing("n_routed_experts");
+        // The GLM-5 class lets the alias win over the name.
+        int? alias = json.Int("num_experts", 1) ?? json.Int("num_local_experts", 1);
+        int? named = json.Int("n_routed_experts", 1);
+        int experts = (config.Architecture == ModelArchitecture.GlmMoeDsa ? alias ?? named : named ?? alias) ?? throw json.Missing("n_routed_experts");
         int perToken = json.RequiredInt("num_experts_per_tok", 1);
         int groups = json.Int("n_group", 1) ?? 1;
         int chosenGroups = json.Int("topk_group", 1) ?? 1;

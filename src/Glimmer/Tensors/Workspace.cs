@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Glimmer.Tensors;
 
 /// <summary>The arena of one run: tensors are handed out one after another and all taken back at once.</summary>
@@ -49,7 +51,7 @@ public sealed unsafe class Workspace : IDisposable
     public Tensor Zeros(params ReadOnlySpan<int> shape)
     {
         Tensor tensor = Allocate(DType.F32, shape);
-        tensor.Bytes.Clear();
+        NativeMemory.Clear(tensor.Data, checked((nuint)(tensor.Count * sizeof(float)))); // may be longer than a span
         return tensor;
     }
 
