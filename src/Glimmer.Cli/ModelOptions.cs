@@ -35,6 +35,7 @@ internal sealed class ModelOptions
     {
         path ??= Path(parsed);
         using var progress = new ProgressLine(terminal);
-        return LoadedModel.Open(path, Threads(parsed), progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null);
+        IProgress<double>? share = progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null;
+        return LoadedModel.Open(path, Threads(parsed), share, terminal.Interrupted);
     }
 }

@@ -48,7 +48,9 @@ internal sealed class SamplingArguments
     {
         SamplingOptions sampling = SamplingOptions.For(generation);
         // Cutting off unlikely tokens says something only where tokens are drawn.
-        bool draws = parsed.GetValue(_topK) is not null || parsed.GetValue(_topP) is not null || parsed.GetValue(_minP) is not null;
+        bool draws = parsed.GetValue(_topK) > 0 || parsed.GetValue(_topP) < 1 || parsed.GetValue(_minP) > 0;
+        if (draws && parsed.GetValue(_temperature) == 0)
+            throw new UsageException("--top-k, --top-p and --min-p say nothing at --temperature 0, which takes the most likely token.");
         float temperature = parsed.GetValue(_temperature) ?? (draws && sampling.Temperature == 0 ? 1 : sampling.Temperature);
         return new GenerationOptions
         {

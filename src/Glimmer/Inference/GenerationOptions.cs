@@ -17,6 +17,15 @@ public sealed record GenerationOptions
 
     /// <summary>Tokens of the prompt that one forward pass takes at most.</summary>
     public int PrefillChunk { get; init; } = 256;
+
+    /// <summary>Throws when a value makes no sense.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Names the option and its range.</exception>
+    public void Check()
+    {
+        Sampling.Check();
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxTokens);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(PrefillChunk);
+    }
 }
 
 /// <summary>Why a generation ended.</summary>

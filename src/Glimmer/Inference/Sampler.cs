@@ -102,7 +102,7 @@ public sealed class Sampler
         logits.CopyTo(scores);
         Penalise(scores);
         Mask(scores, forbidden);
-        int best = ArgMax(scores);
+        int best = TopK.ArgMax(scores);
         if (float.IsNegativeInfinity(scores[best]))
             throw new InvalidOperationException("No token is allowed here: the constraint, the logit bias or the least length forbids every one.");
         if (_options.Temperature == 0)
@@ -113,8 +113,10 @@ public sealed class Sampler
 
         if (_options.Temperature != 1)
         {
+            // Relative to the best one, so that no temperature overflows above.
+            float top = scores[best];
             for (int i = 0; i < scores.Length; i++)
-                scores[i] /= _options.Temperature;
+                scores[i] = (scores[i] - top) / _options.Temperature;
         }
 
         KeptCount = TokenFilter.Keep(_options, scores, scores[best], _scratch);
@@ -182,19 +184,5 @@ public sealed class Sampler
                 scores[id] = float.NegativeInfinity;
             }
         }
-    }
-
-    private static int ArgMax(ReadOnlySpan<float> values)
-    {
-        int best = 0;
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (float.IsNaN(values[i]))
-                throw new ArithmeticException($"The logit of token {i} is NaN: the weights or the inputs are damaged.");
-            if (values[i] > values[best])
-                best = i;
-        }
-
-        return best;
     }
 }

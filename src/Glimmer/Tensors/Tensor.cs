@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 
 namespace Glimmer.Tensors;
 
@@ -73,12 +74,16 @@ public sealed unsafe class Tensor : IDisposable
     /// <summary>The raw bytes, whatever the type.</summary>
     public Span<byte> Bytes => new(Alive(), checked((int)Type.ByteSize(Count)));
 
-    /// <summary>The same memory under another shape.</summary>
-    public Tensor Reshape(params ReadOnlySpan<int> shape)
+    /// <summary>Sets every byte to zero, whatever the size.</summary>
+    public void Clear() => NativeMemory.Clear(Alive(), (nuint)Type.ByteSize(Count));
+
+    /// <summary>Copies the bytes to a tensor of the same type and count, whatever the size.</summary>
+    public void CopyTo(Tensor other)
     {
-        if (CountOf(shape) != Count)
-            ThrowCount(Count, shape);
-        return new Tensor(Type, shape, Alive(), Owner);
+        if (other.Type != Type || other.Count != Count)
+            throw new ArgumentException($"{this} cannot be copied to {other}.", nameof(other));
+        long bytes = Type.ByteSize(Count);
+        Buffer.MemoryCopy(Alive(), other.Alive(), bytes, bytes);
     }
 
     /// <summary>One row (index on the first dimension) as a view; shape without that dimension.</summary>

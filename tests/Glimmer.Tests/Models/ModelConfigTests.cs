@@ -82,6 +82,21 @@ public class ModelConfigTests
         Assert.Contains("'head_dim' is \"16\"", message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("\"num_attention_heads\": 1610612742, \"num_key_value_heads\": 3, \"head_dim\": 8", "num_attention_heads x head_dim")]
+    [InlineData("\"num_hidden_layers\": 2000000000, \"head_dim\": 8", "num_hidden_layers")]
+    [InlineData("\"n_routed_experts\": 2000000000, \"head_dim\": 8", "n_routed_experts")]
+    [InlineData("\"moe_intermediate_size\": 2000000, \"n_shared_experts\": 2000, \"head_dim\": 8", "moe_intermediate_size x n_shared_experts")]
+    [InlineData("\"rms_norm_eps\": 1e-60, \"head_dim\": 8", "rms_norm_eps")]
+    [InlineData("\"routed_scaling_factor\": 1e300, \"head_dim\": 8", "routed_scaling_factor")]
+    public void Sizes_whose_products_wrap_around_and_numbers_out_of_range_are_refused(string keys, string named)
+    {
+        string last = Sizes;
+        foreach (string key in keys.Split(", ").Select(pair => pair.Split(':')[0]))
+            last = System.Text.RegularExpressions.Regex.Replace(last, key + @": \d+,?", "");
+        Assert.Contains(named, Assert.Throws<ModelFormatException>(() => Parse("glm4_moe", keys, last.Trim().TrimEnd(','))).Message, StringComparison.Ordinal);
+    }
+
     private static ModelConfig Parse(string modelType, string keys, string sizes = Sizes) =>
         ModelConfig.Parse(Encoding.UTF8.GetBytes($"{{\"model_type\": \"{modelType}\", {sizes}, {keys}}}"));
 }
