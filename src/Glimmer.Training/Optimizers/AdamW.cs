@@ -43,48 +43,59 @@ internal sealed class AdamWParameter(Parameter parameter, Tensor mean, Tensor sq
 /// </remarks>
 internal static unsafe class AdamW
 {
-    /// <summary>One update.</summary>
+    // Larger parameters are shared by the threads, smaller ones are the work of one.
+    private const long Shared = 1 << 16;
+
+    /// <summary>One update of each parameter.</summary>
     /// <param name="team">Threads: they share the elements, which changes no bits.</param>
-    /// <param name="p">The parameter with its gradient.</param>
+    /// <param name="parameters">Parameters with their gradients.</param>
     /// <param name="learningRate">Rate of this step.</param>
     /// <param name="options">Decays and epsilon.</param>
-    public static void Step(ThreadTeam team, AdamWParameter p, double learningRate, AdamWOptions options)
+    public static void Step(ThreadTeam team, IReadOnlyList<AdamWParameter> parameters, double learningRate, AdamWOptions options)
     {
-        p.Steps++;
-        var factors = new Factors(
-            (float)(1 - (learningRate * p.WeightDecay)), (float)(1 - options.Beta1), (float)options.Beta2, (float)(1 - options.Beta2),
-            (float)(learningRate / (1 - Math.Pow(options.Beta1, p.Steps))), (float)Math.Sqrt(1 - Math.Pow(options.Beta2, p.Steps)), (float)options.Epsilon);
-        team.Run(new Job(p, factors));
+        foreach (AdamWParameter parameter in parameters)
+            parameter.Steps++;
+        team.Run(new Job(parameters, learningRate, options));
     }
 
-    private readonly record struct Factors(float Keep, float MeanRate, float Beta2, float SquareRate, float Rate, float RootCorrection, float Epsilon);
+    private static void Update(AdamWParameter p, long i, long end, double learningRate, AdamWOptions options)
+    {
+        float keep = (float)(1 - (learningRate * p.WeightDecay)), meanRate = (float)(1 - options.Beta1), beta2 = (float)options.Beta2, squareRate = (float)(1 - options.Beta2);
+        float rate = (float)(learningRate / (1 - Math.Pow(options.Beta1, p.Steps))), root = (float)Math.Sqrt(1 - Math.Pow(options.Beta2, p.Steps)), epsilon = (float)options.Epsilon;
+        float* w = p.Parameter.Value!.F32Pointer;
+        float* g = p.Parameter.Gradient!.F32Pointer;
+        float* m = p.Mean.F32Pointer;
+        float* v = p.Square.F32Pointer;
+        for (; i <= end - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            Vector<float> gradient = Vector.Load(g + i), mean = Vector.Load(m + i), square = Vector.Load(v + i);
+            mean += (gradient - mean) * meanRate;
+            square = (square * beta2) + (gradient * gradient * squareRate);
+            Vector<float> denominator = (Vector.SquareRoot(square) / new Vector<float>(root)) + new Vector<float>(epsilon);
+            mean.Store(m + i);
+            square.Store(v + i);
+            ((Vector.Load(w + i) * keep) - (mean * rate / denominator)).Store(w + i);
+        }
 
-    private sealed class Job(AdamWParameter p, Factors f) : TeamJob
+        for (; i < end; i++)
+        {
+            m[i] += (g[i] - m[i]) * meanRate;
+            v[i] = (v[i] * beta2) + (g[i] * g[i] * squareRate);
+            w[i] = (w[i] * keep) - (m[i] * rate / ((MathF.Sqrt(v[i]) / root) + epsilon));
+        }
+    }
+
+    private sealed class Job(IReadOnlyList<AdamWParameter> parameters, double learningRate, AdamWOptions options) : TeamJob
     {
         public override void Execute(int thread, int threads)
         {
-            long count = p.Parameter.Count, share = ((count / threads) + 15) & ~15L;
-            (long i, long end) = (Math.Min(count, thread * share), thread == threads - 1 ? count : Math.Min(count, (thread + 1) * share));
-            float* w = p.Parameter.Value!.F32Pointer;
-            float* g = p.Parameter.Gradient!.F32Pointer;
-            float* m = p.Mean.F32Pointer;
-            float* v = p.Square.F32Pointer;
-            for (; i <= end - Vector<float>.Count; i += Vector<float>.Count)
+            for (int i = 0; i < parameters.Count; i++)
             {
-                Vector<float> gradient = Vector.Load(g + i), mean = Vector.Load(m + i), square = Vector.Load(v + i);
-                mean += (gradient - mean) * f.MeanRate;
-                square = (square * f.Beta2) + (gradient * gradient * f.SquareRate);
-                Vector<float> denominator = (Vector.SquareRoot(square) / new Vector<float>(f.RootCorrection)) + new Vector<float>(f.Epsilon);
-                mean.Store(m + i);
-                square.Store(v + i);
-                ((Vector.Load(w + i) * f.Keep) - (mean * f.Rate / denominator)).Store(w + i);
-            }
-
-            for (; i < end; i++)
-            {
-                m[i] += (g[i] - m[i]) * f.MeanRate;
-                v[i] = (v[i] * f.Beta2) + (g[i] * g[i] * f.SquareRate);
-                w[i] = (w[i] * f.Keep) - (m[i] * f.Rate / ((MathF.Sqrt(v[i]) / f.RootCorrection) + f.Epsilon));
+                long count = parameters[i].Parameter.Count;
+                if (count >= Shared)
+                    Update(parameters[i], count * thread / threads, count * (thread + 1) / threads, learningRate, options);
+                else if (i % threads == thread)
+                    Update(parameters[i], 0, count, learningRate, options);
             }
         }
     }

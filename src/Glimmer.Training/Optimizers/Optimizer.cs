@@ -70,8 +70,7 @@ public sealed class Optimizer : IDisposable
     public void Step(ThreadTeam team, double learningRate)
     {
         _muon?.Step(team, (float)learningRate);
-        foreach (AdamWParameter parameter in _others)
-            AdamW.Step(team, parameter, learningRate, _adamW);
+        AdamW.Step(team, _others, learningRate, _adamW);
         foreach (Parameter parameter in Parameters)
             parameter.Touch();
     }

@@ -48,7 +48,7 @@ public class OptimizerGoldenTests(ITestOutputHelper output)
                     gradient.CopyTo(p.Gradient!.F32);
                     // NaN stands for no gradient at all.
                     if (!float.IsNaN(gradient[0]))
-                        AdamW.Step(team, adam, json.GetProperty("lr_by_step")[step - 1].GetDouble(), options);
+                        AdamW.Step(team, [adam], json.GetProperty("lr_by_step")[step - 1].GetDouble(), options);
                     if (next == recorded.Length || recorded[next] != step)
                         continue;
                     foreach ((string key, Tensor value) in new[] { ("param", p.Value!), ("exp_avg", state), ("exp_avg_sq", square) })

@@ -90,7 +90,7 @@ public class PrecisionGoldenTests(ITestOutputHelper output)
                 double loss = Regression(x, y, used, samples, inputs, outputs, w.Gradient!.F32);
                 double expected = json.GetProperty("loss_by_step").GetProperty(mode)[step - 1].GetDouble();
                 Assert.True(Math.Abs(loss - expected) <= tolerance.GetProperty("loss").GetDouble(), $"{mode}: loss {loss:g9} of step {step} instead of {expected:g9}");
-                AdamW.Step(team, state, optimizer.GetProperty("lr").GetDouble(), options);
+                AdamW.Step(team, [state], optimizer.GetProperty("lr").GetDouble(), options);
                 if (next == recorded.Length || recorded[next] != step)
                     continue;
                 Within($"{mode}, step {step}", golden.F32(mode + ".weight").AsSpan(next * inputs * outputs, inputs * outputs), w.Value!.F32, tolerance.GetProperty("weight").GetDouble());
