@@ -1,3 +1,4 @@
+using Glimmer.Chat;
 using Glimmer.Tokenization;
 
 namespace Glimmer.Inference.Constraints;
@@ -57,6 +58,18 @@ public sealed class Constraint
         ArgumentNullException.ThrowIfNull(trie);
         ArgumentNullException.ThrowIfNull(schema);
         return new Constraint(trie, JsonSchema.Compile(schema, options ?? new JsonSchemaOptions()));
+    }
+
+    /// <summary>A turn of a GLM model with tools: reasoning, text and calls in the model's own form.</summary>
+    /// <param name="trie">The vocabulary; it must have GLM's markers.</param>
+    /// <param name="tools">The declared tools. A tool without parameters or with <c>"strict": false</c> takes any arguments.</param>
+    /// <param name="options">What the turn may be.</param>
+    /// <exception cref="ConstraintException">A schema is malformed or cannot be expressed, a named tool is not declared, or the vocabulary has no markers.</exception>
+    public static Constraint FromTools(TokenTrie trie, IReadOnlyList<ToolDefinition> tools, ToolCallOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(trie);
+        ArgumentNullException.ThrowIfNull(tools);
+        return new Constraint(trie, ToolCallGrammar.Compile(trie.Tokenizer, tools, options ?? new ToolCallOptions()));
     }
 
     /// <summary>Starts a text.</summary>

@@ -25,13 +25,21 @@ internal static class JsonSchema
         return rule;
     }
 
-    public static ValueGrammar Values(GrammarBuilder builder, LanguageArena languages, JsonElement schema, JsonSchemaOptions options, out Formula root)
+    /// <summary>Reads a schema into a writer of values.</summary>
+    /// <param name="builder">The grammar to write to.</param>
+    /// <param name="languages">Terms.</param>
+    /// <param name="schema">The schema.</param>
+    /// <param name="options">How the JSON may be written.</param>
+    /// <param name="root">The condition of the whole schema.</param>
+    /// <param name="surroundings">Strings that may be written at all; null for every string.</param>
+    public static ValueGrammar Values(
+        GrammarBuilder builder, LanguageArena languages, JsonElement schema, JsonSchemaOptions options, out Formula root, StringSurroundings? surroundings = null)
     {
         var formulas = new FormulaArena();
         var numbers = new NumberLanguages(languages);
         var reader = new SchemaReader(schema, formulas, languages, numbers);
         root = reader.Root();
-        return new ValueGrammar(builder, languages, formulas, numbers, reader, options);
+        return new ValueGrammar(builder, languages, formulas, numbers, reader, options, surroundings);
     }
 
     private static ConstraintException NoValue() => new("No value satisfies the schema.");

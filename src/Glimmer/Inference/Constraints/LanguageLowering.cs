@@ -22,17 +22,19 @@ internal sealed class LanguageLowering(GrammarBuilder grammar, LanguageArena are
     private readonly Dictionary<(int Language, CharacterForm Form), int> _rules = [];
 
     /// <summary>The rule of a language, made once; -1 when the language is empty.</summary>
-    public int Rule(Language language, CharacterForm form)
+    /// <param name="language">The texts.</param>
+    /// <param name="form">How their characters are written.</param>
+    /// <param name="tokens">Tokens that may stand anywhere in a text and after which it goes on as at its beginning.</param>
+    public int Rule(Language language, CharacterForm form, int[]? tokens = null)
     {
         if (_rules.TryGetValue((language.Id, form), out int rule))
             return rule;
         LanguageAutomaton automaton = LanguageAutomaton.Build(arena, language);
-        _rules.Add((language.Id, form), rule = automaton.IsEmpty ? -1 : Add(automaton, form));
+        _rules.Add((language.Id, form), rule = automaton.IsEmpty ? -1 : Add(automaton, form, tokens ?? []));
         return rule;
     }
 
-    /// <summary>Adds the texts of an automaton between two states.</summary>
-    private int Add(LanguageAutomaton automaton, CharacterForm form)
+    private int Add(LanguageAutomaton automaton, CharacterForm form, int[] tokens)
     {
         int rule = grammar.NewRule();
         (int start, int end) = grammar.Rules[rule];
@@ -42,6 +44,8 @@ internal sealed class LanguageLowering(GrammarBuilder grammar, LanguageArena are
         {
             if (automaton.Accepts[s])
                 grammar.Empty(states[s], end);
+            if (tokens.Length > 0)
+                grammar.Tokens(states[s], tokens, states[0]);
             foreach ((CodePointSet set, int to) in automaton.Moves[s])
                 Character(states[s], set, states[to], form);
         }

@@ -5,7 +5,7 @@ namespace Glimmer.Inference.Constraints;
 /// order). A state is the place in that order and what is left of the condition; each member rewrites it (<see cref="CountSplit"/>).
 /// </summary>
 /// <remarks>A declared name occurs at most once. An automaton cannot remember other names: that they differ from each other is left to the writer.</remarks>
-internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
+internal sealed class ObjectGrammar(ValueGrammar values, IMemberForm form, bool anyOrder)
 {
     private const int MaxStates = 50_000;
     private const int MaxUnordered = 10;
@@ -38,7 +38,7 @@ internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
                 concerns[(language, names.Length + i)] = !IsEmpty(_languages.Intersection(classes[i], language));
         }
 
-        new Writer(values, anyOrder, names, classes, concerns).Write(condition, start, end);
+        new Writer(values, form, anyOrder, names, classes, concerns).Write(condition, start, end);
     }
 
     /// <summary>The names that are not declared, split so that every count concerns all names of a part or none.</summary>
@@ -61,7 +61,7 @@ internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
 
     /// <summary>Writes one object.</summary>
     private sealed class Writer(
-        ValueGrammar values, bool anyOrder, string[] names, List<Language> classes, Dictionary<(Language Names, int Class), bool> concerns)
+        ValueGrammar values, IMemberForm form, bool anyOrder, string[] names, List<Language> classes, Dictionary<(Language Names, int Class), bool> concerns)
     {
         private readonly GrammarBuilder _grammar = values.Builder;
         private readonly FormulaArena _formulas = values.Formulas;
@@ -76,12 +76,10 @@ internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
             Formula first = Settle(condition, 0);
             if (first == _formulas.False)
                 return;
-            int open = _grammar.NewState();
-            _grammar.Byte(start, '{', '{', open);
-            open = values.Space(open);
+            int open = form.Open(start);
             _grammar.Empty(open, State(0, first).Next);
             if (CountSplit.Holds(_formulas, first))
-                _grammar.Byte(open, '}', '}', end);
+                form.Close(open, end);
             while (_pending.TryDequeue(out (int Place, Formula Left) at))
             {
                 for (int i = 0; i < names.Length + classes.Count; i++)
@@ -103,7 +101,7 @@ internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
             foreach ((Formula value, Formula rest) in CountSplit.Split(_formulas, at.Left, c => concerns[(c.Language!, member)]))
             {
                 Formula settled = Settle(rest, place);
-                int rule = settled == _formulas.False ? -1 : values.Rule(value);
+                int rule = settled == _formulas.False ? -1 : form.ValueRule(value);
                 if (rule >= 0)
                     _grammar.Empty(_states[at].Next, Member(member, rule, State(place, settled).After));
             }
@@ -115,17 +113,7 @@ internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
             if (_members.TryGetValue((member, rule, after), out int known))
                 return known;
             int start = _grammar.NewState();
-            int open = _grammar.NewState();
-            int close = _grammar.NewState();
-            int colon = _grammar.NewState();
-            int value = _grammar.NewState();
-            Language language = member < names.Length ? values.Languages.Literal(names[member]) : classes[member - names.Length];
-            CharacterForm form = language == values.Languages.AnyText ? CharacterForm.JsonAny : CharacterForm.JsonMinimal;
-            _grammar.Byte(start, '"', '"', open);
-            _grammar.Call(open, values.Lowering.Rule(language, form), close);
-            _grammar.Byte(close, '"', '"', colon);
-            _grammar.Byte(values.Space(colon), ':', ':', value);
-            _grammar.Call(values.Space(value), rule, after);
+            form.Member(start, member < names.Length ? values.Languages.Literal(names[member]) : classes[member - names.Length], rule, after);
             return _members[(member, rule, after)] = start;
         }
 
@@ -138,12 +126,9 @@ internal sealed class ObjectGrammar(ValueGrammar values, bool anyOrder)
             (int Next, int After) made = (_grammar.NewState(), _grammar.NewState());
             _states.Add((place, rest), made);
             _pending.Enqueue((place, rest));
-            int after = values.Space(made.After);
-            int comma = _grammar.NewState();
-            _grammar.Byte(after, ',', ',', comma);
-            _grammar.Empty(values.Space(comma), made.Next);
+            int after = form.Separator(made.After, made.Next);
             if (CountSplit.Holds(_formulas, rest))
-                _grammar.Byte(after, '}', '}', _end);
+                form.Close(after, _end);
             return made;
         }
 

@@ -7,14 +7,16 @@ internal sealed class ValueGrammar
     private readonly SchemaReader _schema;
     private readonly NumberLanguages _numbers;
     private readonly JsonSchemaOptions _options;
+    private readonly StringSurroundings _surroundings;
     private readonly Dictionary<Formula, int> _rules = [];
     private readonly Queue<(Formula Formula, int Rule)> _pending = [];
     private readonly ArrayGrammar _arrays;
     private readonly ObjectGrammar _objects;
     private int _anyNumber = -1;
 
-    public ValueGrammar(GrammarBuilder builder, LanguageArena languages, FormulaArena formulas, NumberLanguages numbers, SchemaReader schema, JsonSchemaOptions options)
+    public ValueGrammar(GrammarBuilder builder, LanguageArena languages, FormulaArena formulas, NumberLanguages numbers, SchemaReader schema, JsonSchemaOptions options, StringSurroundings? surroundings = null)
     {
+        _surroundings = surroundings ?? new StringSurroundings(languages.AnyText, []);
         Builder = builder;
         Languages = languages;
         Formulas = formulas;
@@ -23,7 +25,7 @@ internal sealed class ValueGrammar
         _schema = schema;
         _options = options;
         _arrays = new ArrayGrammar(this);
-        _objects = new ObjectGrammar(this, options.AnyOrder);
+        _objects = new ObjectGrammar(this, new JsonMemberForm(this), options.AnyOrder);
     }
 
     public GrammarBuilder Builder { get; }
@@ -33,6 +35,9 @@ internal sealed class ValueGrammar
     public FormulaArena Formulas { get; }
 
     public LanguageLowering Lowering { get; }
+
+    /// <summary>The strings and names that may be written at all.</summary>
+    public Language AllStrings => _surroundings.Strings;
 
     /// <summary>The rule of the values that satisfy a condition, written when <see cref="Finish"/> runs; -1 when the condition is false.</summary>
     public int Rule(Formula formula)
@@ -124,10 +129,11 @@ internal sealed class ValueGrammar
         return LanguageAutomaton.Build(Languages, shortest).IsFinite ? shortest : numbers;
     }
 
-    private void String(Language language, int start, int end)
+    /// <summary>Adds the quoted strings of a language between two states; nothing when there are none.</summary>
+    public void String(Language language, int start, int end)
     {
         CharacterForm form = language == Languages.AnyText ? CharacterForm.JsonAny : CharacterForm.JsonMinimal;
-        int rule = Lowering.Rule(language, form);
+        int rule = Lowering.Rule(Languages.Intersection(language, AllStrings), form, form == CharacterForm.JsonAny ? _surroundings.Tokens : null);
         if (rule < 0)
             return;
         int open = Builder.NewState();
@@ -185,3 +191,8 @@ internal sealed class ValueGrammar
         _ => Formulas.Not(formula),
     };
 }
+
+/// <summary>What surrounds JSON does to its strings.</summary>
+/// <param name="Strings">The strings that may be written at all.</param>
+/// <param name="Tokens">Tokens without bytes of their own that may stand in a string as text.</param>
+internal sealed record StringSurroundings(Language Strings, int[] Tokens);
