@@ -28,7 +28,7 @@ internal sealed class EngineSimulator(CausalLm model) : IDisposable
         var options = new EngineOptions
         {
             ContextLength = Context,
-            CacheTokens = 64 * random.Next(5, 24),
+            CacheTokens = 64 * random.Next(5, 16),
             MaxRunning = random.Next(1, 7),
             PrefillTokens = random.Next(4) == 0 ? 7 : random.Next(1, 200),
             MixedPrefillTokens = random.Next(1, 80),
@@ -39,10 +39,10 @@ internal sealed class EngineSimulator(CausalLm model) : IDisposable
         using var core = new EngineCore(model, _computes[random.Next(3)], options, null);
         GenerationRequest[] requests = [.. Enumerable.Range(0, random.Next(2, 9)).Select(_ => Request(random))];
         var generations = new Generation?[requests.Length];
-        int[] arrivals = [.. requests.Select(_ => random.Next(12))];
+        int[] arrivals = [.. requests.Select(_ => random.Next(20))];
         int[] cancels = [.. requests.Select(_ => random.Next(5) == 0 ? random.Next(30) : int.MaxValue)];
         int step = 0;
-        for (; step < 12 || core.HasWork; step++)
+        for (; step < 20 || core.HasWork; step++)
         {
             for (int i = 0; i < requests.Length; i++)
             {
@@ -83,13 +83,13 @@ internal sealed class EngineSimulator(CausalLm model) : IDisposable
         int family = random.Next(3);
         var shared = new Random(family);
         int vocabulary = Math.Min(model.Config.VocabSize, 40);
-        int[] prefix = [.. Enumerable.Range(0, random.Next(0, 4) * 64 * (family == 0 ? 0 : 1)).Select(_ => shared.Next(vocabulary))];
+        int[] prefix = [.. Enumerable.Range(0, random.Next(0, 4) * 64 * Math.Min(family, 1)).Select(_ => shared.Next(vocabulary))];
         var tail = new Random(random.Next(6));
         int[] rest = [.. Enumerable.Range(0, tail.Next(1, 50)).Select(_ => tail.Next(vocabulary))];
         return new GenerationRequest
         {
             Prompt = (int[])[.. prefix, .. rest],
-            MaxTokens = random.Next(1, 25),
+            MaxTokens = random.Next(4) == 0 ? random.Next(60, 150) : random.Next(1, 25),
             Count = random.Next(5) == 0 ? random.Next(2, 4) : 1,
             Priority = random.Next(3) - 1,
             StopTokens = random.Next(3) == 0 ? [3, 17, 29] : [],
