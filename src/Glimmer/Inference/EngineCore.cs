@@ -62,6 +62,9 @@ internal sealed class EngineCore : IDisposable
     /// <summary>Whether a step would do anything.</summary>
     public bool HasWork => _scheduler.Running.Count + _scheduler.Waiting.Count > 0;
 
+    /// <summary>Sequences with memory, with the drafts that the next step verifies.</summary>
+    public IReadOnlyList<Sequence> Running => _scheduler.Running;
+
     public EngineStatistics Statistics => new(
         _scheduler.Running.Count, _scheduler.Waiting.Count, _steps, _promptTokens, _scheduler.CachedTokens, _generatedTokens, _scheduler.Preemptions, _draftedTokens,
         _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion);
@@ -352,7 +355,8 @@ internal sealed class EngineCore : IDisposable
     // Drafts that the answer may still use and that the cache has room for.
     private int Room(Sequence sequence)
     {
-        int left = Math.Min(sequence.PromptLength + sequence.Owner.Request.MaxTokens, ContextLength) - sequence.TokenCount - 1;
+        int most = Math.Min(sequence.Owner.Request.MaxTokens, ContextLength - sequence.PromptLength);
+        int left = sequence.PromptLength + most - sequence.TokenCount - 1;
         int drafts = Math.Clamp(left, 0, _options.MaxDrafts);
         while (drafts > 0 && !_scheduler.TryReserve(sequence, sequence.TokenCount + drafts))
             drafts--;

@@ -23,7 +23,7 @@ internal sealed class Sequence
         SamplingOptions sampling = request.Sampling with { Seed = request.Sampling.Seed + (ulong)answer };
         Sampler = new Sampler(sampling, scratch, request.Prompt.Span, request.Constraint?.Invoke());
         if (request.StopStrings.Count > 0)
-            (_stopText, _detokenizer) = (new StopText(request.StopStrings), new Detokenizer(tokenizer!));
+            (_stopText, _detokenizer) = (new StopText(request.StopStrings), new Detokenizer(tokenizer!, skipSpecial: true));
         Drafts = new int[maxDrafts];
         Length = new DraftLength(maxDrafts);
     }

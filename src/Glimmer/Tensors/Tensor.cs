@@ -10,13 +10,16 @@ namespace Glimmer.Tensors;
 public sealed unsafe class Tensor : IDisposable
 {
     private readonly bool _owns;
-    private int[] _shape;
+    private int[] _shape; // at least four entries, so that another rank needs no other array
+    private int _rank;
     private byte* _data;
 
     internal Tensor(DType type, ReadOnlySpan<int> shape, byte* data, object? owner, bool owns = false)
     {
         Type = type;
-        _shape = shape.ToArray();
+        _shape = new int[Math.Max(4, shape.Length)];
+        _rank = shape.Length;
+        shape.CopyTo(_shape);
         Count = CountOf(shape);
         _data = data;
         Owner = owner;
@@ -27,7 +30,7 @@ public sealed unsafe class Tensor : IDisposable
     public DType Type { get; private set; }
 
     /// <summary>Sizes, slowest dimension first.</summary>
-    public ReadOnlySpan<int> Shape => _shape;
+    public ReadOnlySpan<int> Shape => new(_shape, 0, _rank);
 
     /// <summary>Number of elements.</summary>
     public long Count { get; private set; }
@@ -83,9 +86,9 @@ public sealed unsafe class Tensor : IDisposable
     public Tensor Row(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _shape[0]);
-        long bytes = Type.ByteSize(Count / _shape[0]);
-        return new Tensor(Type, _shape.AsSpan(1), Alive() + index * bytes, Owner);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Shape[0]);
+        long bytes = Type.ByteSize(Count / Shape[0]);
+        return new Tensor(Type, Shape[1..], Alive() + index * bytes, Owner);
     }
 
     /// <summary>Points this view at other memory; only a <see cref="Workspace"/> does that, to reuse the object.</summary>
@@ -93,8 +96,9 @@ public sealed unsafe class Tensor : IDisposable
     {
         Type = type;
         Gradient = null;
-        if (_shape.Length != shape.Length)
+        if (_shape.Length < shape.Length)
             _shape = new int[shape.Length];
+        _rank = shape.Length;
         shape.CopyTo(_shape);
         Count = CountOf(shape);
         _data = data;
@@ -110,7 +114,7 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"{Type}[{string.Join(", ", _shape)}]";
+    public override string ToString() => $"{Type}[{string.Join(", ", Shape.ToArray())}]";
 
     internal static long CountOf(ReadOnlySpan<int> shape)
     {

@@ -28,7 +28,7 @@ internal sealed class EngineSimulator(CausalLm model) : IDisposable
         var options = new EngineOptions
         {
             ContextLength = Context,
-            CacheTokens = 64 * random.Next(5, 16),
+            CacheTokens = 64 * (random.Next(2) == 0 ? random.Next(5, 8) : random.Next(8, 20)),
             MaxRunning = random.Next(1, 7),
             PrefillTokens = random.Next(4) == 0 ? 7 : random.Next(1, 200),
             MixedPrefillTokens = random.Next(1, 80),
