@@ -42,7 +42,7 @@ public sealed class Engine : IDisposable
     /// <param name="model">The model; not owned.</param>
     /// <param name="options">Limits and habits.</param>
     public Engine(LoadedModel model, EngineOptions? options = null)
-        : this((model ?? throw new ArgumentNullException(nameof(model))).Model, model.Compute, options, model.Tokenizer)
+        : this((model ?? throw new ArgumentNullException(nameof(model))).Model, model.Compute, OptionsFor(model, options), model.Tokenizer)
     {
     }
 
@@ -109,6 +109,12 @@ public sealed class Engine : IDisposable
     {
         if (_inbox.Writer.TryComplete())
             _thread.Join();
+    }
+
+    private static EngineOptions OptionsFor(LoadedModel model, EngineOptions? options)
+    {
+        options ??= new EngineOptions();
+        return options.ForbiddenTokens.IsEmpty ? options with { ForbiddenTokens = model.UnusedTokens } : options;
     }
 
     private void Cancel(Generation generation) => _inbox.Writer.TryWrite(core => core.Cancel(generation));

@@ -158,7 +158,7 @@ internal sealed class EngineCore : IDisposable
     private Sequence NewSequence(Generation generation, int answer, int answers)
     {
         long order = _arrivals++ - (64L * generation.Request.Priority);
-        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _options.MaxDrafts) { Answers = answers };
+        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _options) { Answers = answers };
     }
 
     private void FillBatch()

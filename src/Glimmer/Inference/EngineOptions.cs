@@ -43,6 +43,9 @@ public sealed record EngineOptions
     /// <summary>Most drafts of a step; a request's own acceptance shortens them.</summary>
     public int MaxDrafts { get; init; } = 3;
 
+    /// <summary>Tokens that are never generated: rows of the output matrix that no token has. An engine on a <see cref="LoadedModel"/> uses <see cref="LoadedModel.UnusedTokens"/> when this is empty.</summary>
+    public ReadOnlyMemory<int> ForbiddenTokens { get; init; }
+
     /// <summary>Throws when a value makes no sense.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Names the option.</exception>
     public void Check()

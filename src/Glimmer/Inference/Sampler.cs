@@ -12,7 +12,7 @@ public readonly record struct TokenLogprob(int Token, float Logprob);
 /// </remarks>
 public sealed class Sampler
 {
-    // -log(-log(u)) of the largest u that CounterRandom draws, 1 - 2^-54, rounded up.
+    // -log(-log(u)) of the largest u that CounterRandom draws, 1 - 2^-53, rounded up.
     private const double LargestNoise = 37.5;
 
     private static readonly SamplingOptions s_unfiltered = new();
@@ -59,12 +59,13 @@ public sealed class Sampler
     /// <summary>Chooses the token for a position and remembers it for the penalties.</summary>
     /// <param name="logits">[V]. Unchanged.</param>
     /// <param name="position">Position the token will have.</param>
+    /// <param name="forbidden">Tokens that may not come.</param>
     /// <returns>The token with its log-probability under the model, before any stage.</returns>
     /// <exception cref="ArithmeticException">A logit is NaN.</exception>
     /// <exception cref="InvalidOperationException">The constraint or the bias forbids every token.</exception>
-    public TokenLogprob Next(ReadOnlySpan<float> logits, long position)
+    public TokenLogprob Next(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden = default)
     {
-        int token = Choose(logits, position, [], wantKept: false);
+        int token = Choose(logits, position, forbidden, wantKept: false);
         Accept(token);
         return new TokenLogprob(token, logits[token] - LogSumExp(logits));
     }
@@ -101,7 +102,7 @@ public sealed class Sampler
         logits.CopyTo(scores);
         Penalise(scores);
         Mask(scores, forbidden);
-        int best = ArgMax(scores);
+        int best = TopK.ArgMax(scores);
         if (float.IsNegativeInfinity(scores[best]))
             throw new InvalidOperationException("No token is allowed here: the constraint, the logit bias or the least length forbids every one.");
         if (_options.Temperature == 0)
@@ -112,8 +113,10 @@ public sealed class Sampler
 
         if (_options.Temperature != 1)
         {
+            // Relative to the best one, so that no temperature overflows above.
+            float top = scores[best];
             for (int i = 0; i < scores.Length; i++)
-                scores[i] /= _options.Temperature;
+                scores[i] = (scores[i] - top) / _options.Temperature;
         }
 
         KeptCount = TokenFilter.Keep(_options, scores, scores[best], _scratch);
@@ -195,19 +198,5 @@ public sealed class Sampler
                 scores[id] = float.NegativeInfinity;
             }
         }
-    }
-
-    private static int ArgMax(ReadOnlySpan<float> values)
-    {
-        int best = 0;
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (float.IsNaN(values[i]))
-                throw new ArithmeticException($"The logit of token {i} is NaN: the weights or the inputs are damaged.");
-            if (values[i] > values[best])
-                best = i;
-        }
-
-        return best;
     }
 }

@@ -9,10 +9,12 @@ internal sealed class Sequence
 {
     private readonly List<int> _tokens;
     private readonly int[] _stops;
+    private readonly ReadOnlyMemory<int> _never;
+    private readonly int[] _notYet; // stop tokens before the least length, and those that never come
     private readonly StopText? _stopText;
     private readonly Detokenizer? _detokenizer;
 
-    public Sequence(Generation owner, int answer, long order, SamplingScratch scratch, Tokenizer? tokenizer, DraftSource drafts, int maxDrafts)
+    public Sequence(Generation owner, int answer, long order, SamplingScratch scratch, Tokenizer? tokenizer, DraftSource drafts, EngineOptions options)
     {
         GenerationRequest request = owner.Request;
         (Owner, Answer, Order, Drafting) = (owner, answer, order, request.AllowDrafts ? drafts : DraftSource.None);
@@ -20,12 +22,14 @@ internal sealed class Sequence
         _tokens = new List<int>(PromptLength + Math.Min(request.MaxTokens, 4096));
         _tokens.AddRange(request.Prompt.Span);
         _stops = [.. request.StopTokens];
+        _never = options.ForbiddenTokens;
+        _notYet = [.. _stops, .. _never.Span];
         SamplingOptions sampling = request.Sampling with { Seed = request.Sampling.Seed + (ulong)answer };
         Sampler = new Sampler(sampling, scratch, request.Prompt.Span, request.Constraint?.Invoke());
         if (request.StopStrings.Count > 0)
             (_stopText, _detokenizer) = (new StopText(request.StopStrings), new Detokenizer(tokenizer!, skipSpecial: true));
-        Drafts = new int[maxDrafts];
-        Length = new DraftLength(maxDrafts);
+        Drafts = new int[options.MaxDrafts];
+        Length = new DraftLength(options.MaxDrafts);
     }
 
     /// <summary>The request.</summary>
@@ -90,8 +94,8 @@ internal sealed class Sequence
     /// <summary>Why choosing failed.</summary>
     public Exception? Error { get; set; }
 
-    /// <summary>Stop tokens, while they may not come.</summary>
-    public ReadOnlySpan<int> Forbidden => _tokens.Count - PromptLength + 1 < Owner.Request.MinTokens ? _stops : [];
+    /// <summary>Tokens that may not come next.</summary>
+    public ReadOnlySpan<int> Forbidden => _tokens.Count - PromptLength + 1 < Owner.Request.MinTokens ? _notYet : _never.Span;
 
     /// <summary>Appends a chosen token.</summary>
     /// <param name="token">The token.</param>
