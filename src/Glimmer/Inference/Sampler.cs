@@ -12,7 +12,7 @@ public readonly record struct TokenLogprob(int Token, float Logprob);
 /// </remarks>
 public sealed class Sampler
 {
-    // -log(-log(u)) of the largest u that CounterRandom draws, 1 - 2^-54, rounded up.
+    // -log(-log(u)) of the largest u that CounterRandom draws, 1 - 2^-53, rounded up.
     private const double LargestNoise = 37.5;
 
     private static readonly SamplingOptions s_unfiltered = new();
@@ -120,7 +120,7 @@ public sealed class Sampler
         }
 
         KeptCount = TokenFilter.Keep(_options, scores, scores[best], _scratch);
-        return Draw(scores, best, position);
+        return Draw(scores, Kept, best, new KeyedNoise(_options.Seed, position));
     }
 
     /// <summary>Remembers a token that is final.</summary>
@@ -133,21 +133,35 @@ public sealed class Sampler
         _constraint?.Accept(token);
     }
 
-    // The normaliser is the same for all entries, so log p + gumbel orders like score + gumbel. Noise is bounded: what cannot win is not drawn.
-    private int Draw(ReadOnlySpan<float> scores, int best, long position)
+    /// <summary><c>argmax(score + noise)</c> over the kept tokens. The normaliser is the same for all, so it orders like log p + noise.</summary>
+    /// <remarks>Noise is bounded: what cannot win is not drawn.</remarks>
+    internal static int Draw<TNoise>(ReadOnlySpan<float> scores, ReadOnlySpan<int> kept, int best, TNoise noise)
+        where TNoise : struct, INoise
     {
         int chosen = best;
-        double largest = scores[best] + CounterRandom.Gumbel(_options.Seed, DrawPurpose.Sampling, position, (uint)best);
-        foreach (int id in Kept)
+        double largest = scores[best] + noise.Of(best);
+        foreach (int id in kept)
         {
             if (scores[id] + LargestNoise < largest || id == best)
                 continue;
-            double value = scores[id] + CounterRandom.Gumbel(_options.Seed, DrawPurpose.Sampling, position, (uint)id);
+            double value = scores[id] + noise.Of(id);
             if (value > largest || (value == largest && id < chosen))
                 (largest, chosen) = (value, id);
         }
 
         return chosen;
+    }
+
+    /// <summary>Gumbel noise of each token at one position.</summary>
+    internal interface INoise
+    {
+        /// <summary>The noise of a token.</summary>
+        double Of(int id);
+    }
+
+    private readonly struct KeyedNoise(ulong seed, long position) : INoise
+    {
+        public double Of(int id) => CounterRandom.Gumbel(seed, DrawPurpose.Sampling, position, (uint)id);
     }
 
     private void Penalise(Span<float> scores)

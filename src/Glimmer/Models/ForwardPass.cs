@@ -8,6 +8,7 @@ internal sealed class ForwardPass(ModelConfig config)
 {
     // One more than the trunk has: the MTP layer chooses for itself.
     private readonly KeySelection?[] _selections = new KeySelection?[config.NumHiddenLayers + 1];
+    private KeySelection? _reused;
 
     /// <summary>Tokens and layout.</summary>
     public Batch Batch { get; private set; } = null!;
@@ -42,8 +43,7 @@ internal sealed class ForwardPass(ModelConfig config)
                 continue;
             if (shared is null || c.Tape is not null)
             {
-                shared = new KeySelection(
-                    c.Workspace.Allocate(DType.I32, batch.TokenCount, config.IndexTopk), c.Workspace.Allocate(DType.I32, batch.TokenCount));
+                shared = NewSelection(c, batch.TokenCount);
             }
 
             _selections[layer] = shared;
@@ -61,6 +61,21 @@ internal sealed class ForwardPass(ModelConfig config)
         while (!config.HasIndexer(layer))
             layer--;
         return _selections[layer];
+    }
+
+    private KeySelection NewSelection(Compute c, int tokens)
+    {
+        Tensor positions = c.Workspace.Allocate(DType.I32, tokens, config.IndexTopk);
+        Tensor counts = c.Workspace.Allocate(DType.I32, tokens);
+        if (c.Tape is not null || _reused is null)
+        {
+            var selection = new KeySelection(positions, counts);
+            _reused = c.Tape is null ? selection : _reused;
+            return selection;
+        }
+
+        (_reused.Positions, _reused.Counts) = (positions, counts);
+        return _reused;
     }
 
     private bool EveryKeyIsChosen(Batch batch)

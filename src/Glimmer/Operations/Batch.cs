@@ -58,6 +58,20 @@ public sealed class Batch
         Add(tokens, firstPosition, cache);
     }
 
+    /// <summary>Appends tokens of a cached sequence and, behind them, drafts to be verified.</summary>
+    internal void AddCached(CachedSequence cache, ReadOnlySpan<int> tokens, int firstPosition, ReadOnlySpan<int> drafts)
+    {
+        cache.EnsureCapacity(firstPosition + tokens.Length + drafts.Length);
+        Add(tokens, firstPosition, cache);
+        BatchSlice slice = _slices[^1];
+        _slices[^1] = slice with { Count = slice.Count + drafts.Length };
+        for (int i = 0; i < drafts.Length; i++)
+        {
+            _tokens.Add(drafts[i]);
+            _positions.Add(firstPosition + tokens.Length + i);
+        }
+    }
+
     private void Add(ReadOnlySpan<int> tokens, int firstPosition, CachedSequence? cache)
     {
         if (tokens.IsEmpty)

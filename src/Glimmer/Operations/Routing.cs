@@ -6,7 +6,7 @@ namespace Glimmer.Operations;
 /// <summary>Where the tokens of a batch go in a mixture-of-experts layer.</summary>
 /// <param name="Experts">Chosen experts in ascending order, I32 [T, K].</param>
 /// <param name="Weights">Their weights in that order, F32 [T, K]; carries the gradient back to the router.</param>
-internal sealed record Routes(Tensor Experts, Tensor Weights);
+internal readonly record struct Routes(Tensor Experts, Tensor Weights);
 
 /// <summary>Sigmoid router: chooses by biased scores, weighs by unbiased ones.</summary>
 internal static unsafe class Routing

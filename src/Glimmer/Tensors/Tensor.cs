@@ -11,14 +11,15 @@ namespace Glimmer.Tensors;
 public sealed unsafe class Tensor : IDisposable
 {
     private readonly bool _owns;
-    private int[] _sizes; // may be longer than the shape
+    private int[] _sizes; // at least four, so that a reused tensor of another rank needs no other array
     private int _rank;
     private byte* _data;
 
     internal Tensor(DType type, ReadOnlySpan<int> shape, byte* data, object? owner, bool owns = false)
     {
         Type = type;
-        _sizes = shape.ToArray();
+        _sizes = new int[Math.Max(4, shape.Length)];
+        shape.CopyTo(_sizes);
         _rank = shape.Length;
         Count = CountOf(shape);
         _data = data;
