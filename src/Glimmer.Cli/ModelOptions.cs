@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Glimmer.Inference;
 
 namespace Glimmer.Cli;
@@ -23,6 +24,9 @@ internal sealed class ModelOptions
     /// <summary>The model's path.</summary>
     public string Path(ParseResult parsed) => parsed.GetValue(_model) ?? EmbeddedModel.Find();
 
+    /// <summary>Whether the option names a model.</summary>
+    public bool IsGiven(SymbolResult result) => result.GetValue(_model) is not null;
+
     /// <summary>Computing threads.</summary>
     public int Threads(ParseResult parsed) => parsed.GetValue(_threads) ?? Math.Min(Environment.ProcessorCount, MostDefaultThreads);
 
@@ -31,6 +35,7 @@ internal sealed class ModelOptions
     {
         path ??= Path(parsed);
         using var progress = new ProgressLine(terminal);
-        return LoadedModel.Open(path, Threads(parsed), progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null);
+        IProgress<double>? share = progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null;
+        return LoadedModel.Open(path, Threads(parsed), share, terminal.Interrupted);
     }
 }

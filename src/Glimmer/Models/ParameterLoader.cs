@@ -35,12 +35,12 @@ internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam tea
             DType.Q8_0 => new PackedQ8_0(rows, columns),
             _ => new PackedF32(rows, columns),
         };
-        if (packed.Type == info.Type && source.View(name) is { } view)
-            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
-        else if (packed.Type == info.Type)
-            PackStored(name, info, packed);
-        else
+        if (info.IsComputed || packed.Type != info.Type)
             PackFloat32(name, packed);
+        else if (source.View(name) is { } view)
+            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
+        else
+            PackStored(name, info, packed);
         return Add(new Parameter(name, packed));
     }
 

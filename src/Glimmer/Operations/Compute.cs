@@ -95,7 +95,7 @@ public sealed class Compute : IDisposable
         if (!owned)
         {
             Tensor copy = Workspace.F32(x.Shape);
-            gradient.Bytes.CopyTo(copy.Bytes);
+            gradient.CopyTo(copy);
             gradient = copy;
         }
 
@@ -111,7 +111,7 @@ public sealed class Compute : IDisposable
             Tensor y = c.Workspace.F32(x.Shape);
             Workspace.Mark mark = c.Workspace.Save();
             // The body runs without a tape and so in place, on a copy: the input is what is kept.
-            x.Bytes.CopyTo(y.Bytes);
+            x.CopyTo(y);
             c.Tape = null;
             body(c, y, state);
             c.Tape = tape;
@@ -133,7 +133,7 @@ public sealed class Compute : IDisposable
             Tensor again = body(c, x, state);
             again.Gradient = dy;
             c.Tape.Backward();
-            x.Gradient!.Bytes.CopyTo(dx.Bytes);
+            x.Gradient!.CopyTo(dx);
             (c.Tape, c.Observer, c.RouterForward) = (outer, observer, routerForward);
             x.Gradient = dx;
             c.Workspace.Release(mark);
