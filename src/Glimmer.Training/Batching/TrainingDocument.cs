@@ -34,6 +34,11 @@ public sealed class TrainingDocument
     public static TrainingDocument NextToken(int[] tokens, IReadOnlyList<bool>? mask = null) =>
         new(tokens, [.. Enumerable.Range(1, tokens.Length).Select(i => i < tokens.Length && (mask is null || mask[i]) ? tokens[i] : -1)]);
 
+    /// <summary>A part of the document; its last token keeps its target, which lies behind the part.</summary>
+    /// <param name="start">First token.</param>
+    /// <param name="length">Number of tokens.</param>
+    public TrainingDocument Slice(int start, int length) => new(Tokens[start..(start + length)], Targets[start..(start + length)], Weights[start..(start + length)]);
+
     /// <summary>The target <paramref name="depth"/> tokens further ahead than the next one, for MTP; -1 when it lies outside the document.</summary>
     internal (int Target, float Weight) Ahead(int position, int depth) =>
         position + depth < Targets.Length && Targets[position + depth] >= 0 ? (Targets[position + depth], Weights[position + depth]) : (-1, 0);

@@ -34,9 +34,8 @@ internal static class Divergence
                 value += p == 0 ? 0 : beta * p * (teacher[i] - logM);
                 value += q == 0 ? 0 : (1 - beta) * q * (student[i] - logM);
 
-                // d/d log q of both terms: what m gets from q cancels against the 1 of the entropy but for the part of the teacher.
-                double dm = -((beta * p) + ((1 - beta) * q)) / m * (1 - beta) * q;
-                gradient[i] = q == 0 ? 0 : ((1 - beta) * q * (student[i] - logM + 1)) + dm;
+                // The derivatives of m in both terms cancel the 1 of d(q log q).
+                gradient[i] = q == 0 ? 0 : (1 - beta) * q * (student[i] - logM);
             }
         }
 
