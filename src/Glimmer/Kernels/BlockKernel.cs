@@ -101,6 +101,7 @@ internal abstract unsafe class BlockKernel
         }
 
         // 32 columns of 8 rows.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static void ExpandBlock(byte* header, byte* block, int register, float* output)
         {
             TFormat.Header(header, register, out Vector256<float> headerScale, out Vector256<float> headerMinimum);
@@ -110,11 +111,14 @@ internal abstract unsafe class BlockKernel
                 if (pair == 0 || (pair == 2 && TFormat.HasHalves))
                     TFormat.Scales(block, pair / 2, register, headerScale, headerMinimum, out scale, out minimum);
                 TFormat.Codes(block + TFormat.CodesAt, pair, register, out Vector256<byte> even, out Vector256<byte> odd);
-                for (int b = 0; b < 4; b++)
-                {
-                    Weight(even, b, scale, minimum).Store(output + b * PackedMatrix.PanelRows);
-                    Weight(odd, b, scale, minimum).Store(output + (4 + b) * PackedMatrix.PanelRows);
-                }
+                Weight(even, 0, scale, minimum).Store(output);
+                Weight(even, 1, scale, minimum).Store(output + PackedMatrix.PanelRows);
+                Weight(even, 2, scale, minimum).Store(output + 2 * PackedMatrix.PanelRows);
+                Weight(even, 3, scale, minimum).Store(output + 3 * PackedMatrix.PanelRows);
+                Weight(odd, 0, scale, minimum).Store(output + 4 * PackedMatrix.PanelRows);
+                Weight(odd, 1, scale, minimum).Store(output + 5 * PackedMatrix.PanelRows);
+                Weight(odd, 2, scale, minimum).Store(output + 6 * PackedMatrix.PanelRows);
+                Weight(odd, 3, scale, minimum).Store(output + 7 * PackedMatrix.PanelRows);
             }
         }
 

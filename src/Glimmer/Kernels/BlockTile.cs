@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using Glimmer.Quantization;
 
 namespace Glimmer.Kernels;
@@ -12,9 +11,6 @@ namespace Glimmer.Kernels;
 /// </remarks>
 internal static unsafe class BlockTile
 {
-    // Bytes ahead at which weights are fetched.
-    private const int PrefetchDistance = 8192;
-
     /// <summary>Whole chains of a tile: <c>c[t, o] = block products in ascending order (+ bias[o])</c>.</summary>
     /// <param name="x">A tile of <see cref="BlockActivations"/>.</param>
     /// <param name="panel">The panel.</param>
@@ -29,12 +25,39 @@ internal static unsafe class BlockTile
         where TFormat : struct, IBlockFormat
         where TDot : struct, IBlockDot
     {
-        Vector256<float> c0a = default, c0b = default;
-        Vector256<float> c1a = default, c1b = default;
-        Vector256<float> c2a = default, c2b = default;
-        Vector256<float> c3a = default, c3b = default;
-        Vector256<float> c4a = default, c4b = default;
-        Vector256<float> c5a = default, c5b = default;
+        Vector256<float> zero = default;
+        zero.Store(c);
+        zero.Store(c + 8);
+        if (TRows.Count > 1)
+        {
+            zero.Store(c + ldc);
+            zero.Store(c + ldc + 8);
+        }
+
+        if (TRows.Count > 2)
+        {
+            zero.Store(c + 2 * ldc);
+            zero.Store(c + 2 * ldc + 8);
+        }
+
+        if (TRows.Count > 3)
+        {
+            zero.Store(c + 3 * ldc);
+            zero.Store(c + 3 * ldc + 8);
+        }
+
+        if (TRows.Count > 4)
+        {
+            zero.Store(c + 4 * ldc);
+            zero.Store(c + 4 * ldc + 8);
+        }
+
+        if (TRows.Count > 5)
+        {
+            zero.Store(c + 5 * ldc);
+            zero.Store(c + 5 * ldc + 8);
+        }
+
         bool bytes = TFormat.Offset == 128;
         int blocks = TFormat.HeaderBytes == 0 ? 1 : 8, pairs = TFormat.HasHalves ? 2 : 4;
         for (columns /= BlockActivations.Columns; columns > 0; columns -= blocks)
@@ -44,12 +67,8 @@ internal static unsafe class BlockTile
             panel += TFormat.HeaderBytes;
             for (int block = blocks; block > 0; block--, panel += TFormat.BlockBytes)
             {
-                if (Sse.IsSupported && register == 0)
-                {
-                    for (int line = 0; line < TFormat.BlockBytes; line += 64)
-                        Sse.Prefetch0(panel + PrefetchDistance + line);
-                }
-
+                if (register == 0)
+                    BlockPrefetch.Ahead(panel, TFormat.BlockBytes);
                 byte* own = x + 32 * TRows.Count;
                 for (int half = 0; half < 4 / pairs; half++, own += 4 * TRows.Count)
                 {
@@ -178,91 +197,44 @@ internal static unsafe class BlockTile
 
                     TFormat.Scales(panel, half, register, headerA, lowerA, out Vector256<float> scaleA, out Vector256<float> minimumA);
                     TFormat.Scales(panel, half, register + 1, headerB, lowerB, out Vector256<float> scaleB, out Vector256<float> minimumB);
+                    float* scales = (float*)(own - half * 4 * TRows.Count), sums = (float*)(own + 12 * TRows.Count);
                     Vector256<float> d;
-                    d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[0]);
-                    c0a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0a), scaleA * d, c0a);
-                    c0b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0b), scaleB * d, c0b);
+                    d = Vector256.Create(scales[0]);
+                    Add<TFormat>(c, s0a, scaleA * d, minimumA * d, sums[0]);
+                    Add<TFormat>(c + 8, s0b, scaleB * d, minimumB * d, sums[0]);
                     if (TRows.Count > 1)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[1]);
-                        c1a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1a), scaleA * d, c1a);
-                        c1b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1b), scaleB * d, c1b);
+                        d = Vector256.Create(scales[1]);
+                        Add<TFormat>(c + ldc, s1a, scaleA * d, minimumA * d, sums[1]);
+                        Add<TFormat>(c + ldc + 8, s1b, scaleB * d, minimumB * d, sums[1]);
                     }
 
                     if (TRows.Count > 2)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[2]);
-                        c2a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2a), scaleA * d, c2a);
-                        c2b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2b), scaleB * d, c2b);
+                        d = Vector256.Create(scales[2]);
+                        Add<TFormat>(c + 2 * ldc, s2a, scaleA * d, minimumA * d, sums[2]);
+                        Add<TFormat>(c + 2 * ldc + 8, s2b, scaleB * d, minimumB * d, sums[2]);
                     }
 
                     if (TRows.Count > 3)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[3]);
-                        c3a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s3a), scaleA * d, c3a);
-                        c3b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s3b), scaleB * d, c3b);
+                        d = Vector256.Create(scales[3]);
+                        Add<TFormat>(c + 3 * ldc, s3a, scaleA * d, minimumA * d, sums[3]);
+                        Add<TFormat>(c + 3 * ldc + 8, s3b, scaleB * d, minimumB * d, sums[3]);
                     }
 
                     if (TRows.Count > 4)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[4]);
-                        c4a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s4a), scaleA * d, c4a);
-                        c4b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s4b), scaleB * d, c4b);
+                        d = Vector256.Create(scales[4]);
+                        Add<TFormat>(c + 4 * ldc, s4a, scaleA * d, minimumA * d, sums[4]);
+                        Add<TFormat>(c + 4 * ldc + 8, s4b, scaleB * d, minimumB * d, sums[4]);
                     }
 
                     if (TRows.Count > 5)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[5]);
-                        c5a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s5a), scaleA * d, c5a);
-                        c5b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s5b), scaleB * d, c5b);
-                    }
-
-                    if (TFormat.HasMinimum)
-                    {
-                        Vector256<float> sum;
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[0]);
-                        sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[0]);
-                        c0a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c0a);
-                        c0b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c0b);
-                        if (TRows.Count > 1)
-                        {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[1]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[1]);
-                            c1a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c1a);
-                            c1b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c1b);
-                        }
-
-                        if (TRows.Count > 2)
-                        {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[2]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[2]);
-                            c2a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c2a);
-                            c2b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c2b);
-                        }
-
-                        if (TRows.Count > 3)
-                        {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[3]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[3]);
-                            c3a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c3a);
-                            c3b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c3b);
-                        }
-
-                        if (TRows.Count > 4)
-                        {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[4]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[4]);
-                            c4a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c4a);
-                            c4b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c4b);
-                        }
-
-                        if (TRows.Count > 5)
-                        {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[5]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[5]);
-                            c5a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c5a);
-                            c5b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c5b);
-                        }
+                        d = Vector256.Create(scales[5]);
+                        Add<TFormat>(c + 5 * ldc, s5a, scaleA * d, minimumA * d, sums[5]);
+                        Add<TFormat>(c + 5 * ldc + 8, s5b, scaleB * d, minimumB * d, sums[5]);
                     }
                 }
 
@@ -270,72 +242,23 @@ internal static unsafe class BlockTile
             }
         }
 
-        if (bias != null)
+        if (bias == null)
+            return;
+        for (int t = 0; t < TRows.Count; t++, c += ldc)
         {
-            Vector256<float> biasA = Vector256.Load(bias), biasB = Vector256.Load(bias + 8);
-            c0a += biasA;
-            c0b += biasB;
-            if (TRows.Count > 1)
-            {
-                c1a += biasA;
-                c1b += biasB;
-            }
-
-            if (TRows.Count > 2)
-            {
-                c2a += biasA;
-                c2b += biasB;
-            }
-
-            if (TRows.Count > 3)
-            {
-                c3a += biasA;
-                c3b += biasB;
-            }
-
-            if (TRows.Count > 4)
-            {
-                c4a += biasA;
-                c4b += biasB;
-            }
-
-            if (TRows.Count > 5)
-            {
-                c5a += biasA;
-                c5b += biasB;
-            }
+            (Vector256.Load(c) + Vector256.Load(bias)).Store(c);
+            (Vector256.Load(c + 8) + Vector256.Load(bias + 8)).Store(c + 8);
         }
+    }
 
-        c0a.Store(c);
-        c0b.Store(c + 8);
-        if (TRows.Count > 1)
-        {
-            c1a.Store(c + ldc);
-            c1b.Store(c + ldc + 8);
-        }
-
-        if (TRows.Count > 2)
-        {
-            c2a.Store(c + 2 * ldc);
-            c2b.Store(c + 2 * ldc + 8);
-        }
-
-        if (TRows.Count > 3)
-        {
-            c3a.Store(c + 3 * ldc);
-            c3b.Store(c + 3 * ldc + 8);
-        }
-
-        if (TRows.Count > 4)
-        {
-            c4a.Store(c + 4 * ldc);
-            c4b.Store(c + 4 * ldc + 8);
-        }
-
-        if (TRows.Count > 5)
-        {
-            c5a.Store(c + 5 * ldc);
-            c5b.Store(c + 5 * ldc + 8);
-        }
+    // The float sums stay in memory, so that the integer sums have the first 16 registers, the only ones that AVX-VNNI can name.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add<TFormat>(float* c, Vector256<int> sum, Vector256<float> scale, Vector256<float> minimum, float total)
+        where TFormat : struct, IBlockFormat
+    {
+        Vector256<float> acc = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(sum), scale, Vector256.Load(c));
+        if (TFormat.HasMinimum)
+            acc = Vector256.FusedMultiplyAdd(Vector256.Create(total), minimum, acc);
+        acc.Store(c);
     }
 }

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using Glimmer.Quantization;
 
 namespace Glimmer.Kernels;
@@ -8,9 +7,6 @@ namespace Glimmer.Kernels;
 /// <summary>The tile of <see cref="BlockTile"/> for few tokens, which wait for memory: 1 to 3 tokens times all 32 rows of a panel, one stream of weights.</summary>
 internal static unsafe class BlockWideTile
 {
-    // Bytes ahead at which weights are fetched.
-    private const int PrefetchDistance = 8192;
-
     /// <summary>Whole chains of a tile: <c>c[t, o] = block products in ascending order (+ bias[o])</c>.</summary>
     /// <param name="x">A tile of <see cref="BlockActivations"/>.</param>
     /// <param name="panel">The panel.</param>
@@ -39,12 +35,7 @@ internal static unsafe class BlockWideTile
             panel += TFormat.HeaderBytes;
             for (int block = blocks; block > 0; block--, panel += TFormat.BlockBytes)
             {
-                if (Sse.IsSupported)
-                {
-                    for (int line = 0; line < TFormat.BlockBytes; line += 64)
-                        Sse.Prefetch0(panel + PrefetchDistance + line);
-                }
-
+                BlockPrefetch.Ahead(panel, TFormat.BlockBytes);
                 byte* own = x + 32 * TRows.Count;
                 for (int half = 0; half < 4 / pairs; half++, own += 4 * TRows.Count)
                 {
@@ -132,15 +123,16 @@ internal static unsafe class BlockWideTile
                     TFormat.Scales(panel, half, register + 1, headerB, lowerB, out Vector256<float> scaleB, out Vector256<float> minimumB);
                     TFormat.Scales(panel, half, register + 2, headerC, lowerC, out Vector256<float> scaleC, out Vector256<float> minimumC);
                     TFormat.Scales(panel, half, register + 3, headerD, lowerD, out Vector256<float> scaleD, out Vector256<float> minimumD);
+                    float* scales = (float*)(own - half * 4 * TRows.Count), sums = (float*)(own + 12 * TRows.Count);
                     Vector256<float> d;
-                    d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[0]);
+                    d = Vector256.Create(scales[0]);
                     c0a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0a), scaleA * d, c0a);
                     c0b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0b), scaleB * d, c0b);
                     c0c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0c), scaleC * d, c0c);
                     c0d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0d), scaleD * d, c0d);
                     if (TRows.Count > 1)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[1]);
+                        d = Vector256.Create(scales[1]);
                         c1a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1a), scaleA * d, c1a);
                         c1b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1b), scaleB * d, c1b);
                         c1c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1c), scaleC * d, c1c);
@@ -149,7 +141,7 @@ internal static unsafe class BlockWideTile
 
                     if (TRows.Count > 2)
                     {
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[2]);
+                        d = Vector256.Create(scales[2]);
                         c2a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2a), scaleA * d, c2a);
                         c2b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2b), scaleB * d, c2b);
                         c2c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2c), scaleC * d, c2c);
@@ -159,16 +151,16 @@ internal static unsafe class BlockWideTile
                     if (TFormat.HasMinimum)
                     {
                         Vector256<float> sum;
-                        d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[0]);
-                        sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[0]);
+                        d = Vector256.Create(scales[0]);
+                        sum = Vector256.Create(sums[0]);
                         c0a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c0a);
                         c0b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c0b);
                         c0c = Vector256.FusedMultiplyAdd(sum, minimumC * d, c0c);
                         c0d = Vector256.FusedMultiplyAdd(sum, minimumD * d, c0d);
                         if (TRows.Count > 1)
                         {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[1]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[1]);
+                            d = Vector256.Create(scales[1]);
+                            sum = Vector256.Create(sums[1]);
                             c1a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c1a);
                             c1b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c1b);
                             c1c = Vector256.FusedMultiplyAdd(sum, minimumC * d, c1c);
@@ -177,8 +169,8 @@ internal static unsafe class BlockWideTile
 
                         if (TRows.Count > 2)
                         {
-                            d = Vector256.Create(((float*)(own - half * 4 * TRows.Count))[2]);
-                            sum = Vector256.Create(((float*)(own + 12 * TRows.Count))[2]);
+                            d = Vector256.Create(scales[2]);
+                            sum = Vector256.Create(sums[2]);
                             c2a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c2a);
                             c2b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c2b);
                             c2c = Vector256.FusedMultiplyAdd(sum, minimumC * d, c2c);
