@@ -8,7 +8,7 @@ namespace Glimmer.Kernels;
 /// Of a block: <c>d = max|x| / 127</c>, <c>q = x * (1 / d)</c> rounded half to even. A block whose d is below 2^-100 counts as zeros, so that no product of scales
 /// is subnormal; one that holds an infinity or NaN gets the scale NaN. A tile of T tokens has, block after block: 8 steps of T times 4 bytes q, then T
 /// floats d, 2T integers (start values of the sums of the two halves: minus the offset of the codes times the sum of q; where a scale holds for the
-/// whole block, the first holds that of the block), and 2T floats (the sums of q likewise).
+/// whole block, the first holds that of the block), and 2T floats (d times the sums of q, likewise).
 /// </remarks>
 internal static unsafe class BlockActivations
 {
@@ -50,7 +50,7 @@ internal static unsafe class BlockActivations
                 (first, second) = (first + second, 0);
             *scales = d;
             (starts[0], starts[tokens]) = (-offset * first, -offset * second);
-            (sums[0], sums[tokens]) = (first, second);
+            (sums[0], sums[tokens]) = (first * d, second * d);
         }
     }
 

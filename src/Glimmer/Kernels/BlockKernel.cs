@@ -34,7 +34,17 @@ internal abstract unsafe class BlockKernel
     /// <param name="c">Results, 32 a token.</param>
     /// <param name="ldc">Distance of the tokens in <paramref name="c"/>.</param>
     /// <param name="bias">32 numbers, or null.</param>
-    public abstract void Multiply(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias);
+    /// <param name="prepared">The panel's scales, worth preparing for three tiles and more, or null.</param>
+    public abstract void Multiply(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared);
+
+    /// <summary>
+    /// Writes the scales of a panel as fp32: for each block (half block, where the type has scales for 16 columns) 32 scales, then 32 minima if the type has
+    /// them.
+    /// </summary>
+    public abstract void Prepare(byte* panel, int columns, float* prepared);
+
+    /// <summary>Floats that <see cref="Prepare"/> writes.</summary>
+    public int PreparedFloats(int columns) => columns / ColumnsOfScale * PackedMatrix.PanelRows * (HasMinimum ? 2 : 1);
 
     /// <summary>Writes columns <paramref name="from"/> to <paramref name="from"/> + <paramref name="count"/> - 1 of a panel as fp32, 32 numbers each.</summary>
     /// <param name="panel">First byte of the panel.</param>
@@ -73,14 +83,39 @@ internal abstract unsafe class BlockKernel
             BlockActivations.Quantize(x, columns, token, tokens, TFormat.Offset, TFormat.HasHalves, tile);
 
         // AVX-VNNI comes with AVX2 and AVX-512 machines alike; a lowered level leaves it out, so that tests see the other forms.
-        public override void Multiply(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias)
+        public override void Multiply(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
         {
             if (AvxVnni.IsSupported && Simd.Level == Simd.Best)
-                Multiply<VnniDot>(x, tokens, panel, columns, c, ldc, bias);
+                Multiply<VnniDot>(x, tokens, panel, columns, c, ldc, bias, prepared);
             else if (Simd.Level >= SimdLevel.Avx2)
-                Multiply<Avx2Dot>(x, tokens, panel, columns, c, ldc, bias);
+                Multiply<Avx2Dot>(x, tokens, panel, columns, c, ldc, bias, prepared);
             else
-                Multiply<PortableDot>(x, tokens, panel, columns, c, ldc, bias);
+                Multiply<PortableDot>(x, tokens, panel, columns, c, ldc, bias, prepared);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public override void Prepare(byte* panel, int columns, float* prepared)
+        {
+            int blocks = TFormat.Type.BlockElements() / BlockActivations.Columns, step = TFormat.HasMinimum ? 64 : 32;
+            for (columns /= BlockActivations.Columns; columns > 0; columns -= blocks)
+            {
+                byte* header = panel;
+                panel += TFormat.HeaderBytes;
+                for (int block = 0; block < blocks; block++, panel += TFormat.BlockBytes)
+                {
+                    for (int half = 0; half < (TFormat.HasHalves ? 2 : 1); half++, prepared += step)
+                    {
+                        for (int register = 0; register < 4; register++)
+                        {
+                            TFormat.Header(header, register, out Vector256<float> headerScale, out Vector256<float> headerMinimum);
+                            TFormat.Scales(panel, half, register, headerScale, headerMinimum, out Vector256<float> scale, out Vector256<float> minimum);
+                            scale.Store(prepared + 8 * register);
+                            if (TFormat.HasMinimum)
+                                minimum.Store(prepared + 32 + 8 * register);
+                        }
+                    }
+                }
+            }
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -130,7 +165,7 @@ internal abstract unsafe class BlockKernel
             return TFormat.HasMinimum ? Vector256.FusedMultiplyAdd(scale, value, minimum) : scale * value;
         }
 
-        private static void Multiply<TDot>(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias)
+        private static void Multiply<TDot>(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
             where TDot : struct, IBlockDot
         {
             switch (tokens)
@@ -145,25 +180,25 @@ internal abstract unsafe class BlockKernel
                     BlockWideTile.Run<Rows3, TFormat, TDot>(x, panel, columns, c, ldc, bias);
                     break;
                 default:
-                    Narrow<TDot>(x, tokens, panel, 0, columns, c, ldc, bias);
-                    Narrow<TDot>(x, tokens, panel, 2, columns, c + 16, ldc, bias == null ? null : bias + 16);
+                    Narrow<TDot>(x, tokens, panel, 0, columns, c, ldc, bias, prepared);
+                    Narrow<TDot>(x, tokens, panel, 2, columns, c + 16, ldc, bias == null ? null : bias + 16, prepared);
                     break;
             }
         }
 
-        private static void Narrow<TDot>(byte* x, int tokens, byte* panel, int register, int columns, float* c, nint ldc, float* bias)
+        private static void Narrow<TDot>(byte* x, int tokens, byte* panel, int register, int columns, float* c, nint ldc, float* bias, float* prepared)
             where TDot : struct, IBlockDot
         {
             switch (tokens)
             {
                 case 4:
-                    BlockTile.Run<Rows4, TFormat, TDot>(x, panel, register, columns, c, ldc, bias);
+                    BlockTile.Run<Rows4, TFormat, TDot>(x, panel, register, columns, c, ldc, bias, prepared);
                     break;
                 case 5:
-                    BlockTile.Run<Rows5, TFormat, TDot>(x, panel, register, columns, c, ldc, bias);
+                    BlockTile.Run<Rows5, TFormat, TDot>(x, panel, register, columns, c, ldc, bias, prepared);
                     break;
                 case 6:
-                    BlockTile.Run<Rows6, TFormat, TDot>(x, panel, register, columns, c, ldc, bias);
+                    BlockTile.Run<Rows6, TFormat, TDot>(x, panel, register, columns, c, ldc, bias, prepared);
                     break;
                 default:
                     throw new ArgumentOutOfRangeException(nameof(tokens), tokens, "A tile has 1 to 6 tokens.");

@@ -20,6 +20,9 @@ internal static unsafe class BlockProducts
     private const long SmallWork = 8_000;
     private const long SmallestUnit = 10_000;
 
+    // Tiles for which it pays to prepare the scales of a panel.
+    private const int PreparedTiles = 3;
+
     // Activations that the calling thread quantises alone.
     private const long FewActivations = 1 << 14;
 
@@ -29,7 +32,9 @@ internal static unsafe class BlockProducts
         int pieces = 0;
         foreach (ref readonly MatMulJob job in jobs)
             pieces += (job.Tokens + PieceRows - 1) / PieceRows;
-        var list = new List { Products = (Piece*)team.SharedScratch(0, Math.Max(1, pieces) * (long)sizeof(Piece)) };
+        long pieceBytes = pieces * (long)sizeof(Piece);
+        byte* memory = team.SharedScratch(0, pieceBytes + team.Threads * sizeof(float*));
+        var list = new List { Products = (Piece*)memory, Scratch = (float**)(memory + pieceBytes) };
         long bytes = 0;
         foreach (ref readonly MatMulJob job in jobs)
         {
@@ -81,7 +86,9 @@ internal static unsafe class BlockProducts
     private static void Run(ThreadTeam team, ref List list, long bytes)
     {
         list.Tiles = team.SharedScratch(1, bytes);
-        long activations = Cut(ref list, team.Threads, out bool alone);
+        long activations = Cut(ref list, team.Threads, out bool alone, out int prepared);
+        for (int thread = 0; thread < team.Threads; thread++)
+            list.Scratch[thread] = (float*)team.Scratch(thread, Math.Max(1, prepared) * (long)sizeof(float));
         fixed (List* state = &list)
         {
             if (alone || activations <= FewActivations)
@@ -94,13 +101,14 @@ internal static unsafe class BlockProducts
                 team.Run(&Multiply, state);
         }
 
-        list = new List { Products = list.Products };
+        list = new List { Products = list.Products, Scratch = list.Scratch };
     }
 
     // Sets units and packings of all pieces, and says whether one thread is enough.
-    private static long Cut(ref List list, int threads, out bool alone)
+    private static long Cut(ref List list, int threads, out bool alone, out int prepared)
     {
         long activations = 0, total = 0;
+        prepared = 0;
         for (int i = 0; i < list.Count; i++)
             total += list.Products[i].Cost(list.Products[i].Tiles) * list.Products[i].PanelCount;
         alone = total < SmallWork || threads == 1;
@@ -113,6 +121,7 @@ internal static unsafe class BlockProducts
             p->PanelChunks = (int)Math.Clamp(panel * p->PanelCount / unit, 1, p->PanelCount);
             p->FirstUnit = list.Units;
             list.Units += p->TileChunks * p->PanelChunks;
+            prepared = Math.Max(prepared, BlockKernel.For(p->Type)!.PreparedFloats(p->Columns));
             p->FirstPacking = list.Packings;
             if (p->Shares)
                 continue;
@@ -157,15 +166,19 @@ internal static unsafe class BlockProducts
             int endPanel = (int)((long)p.PanelCount * (panelChunk + 1) / p.PanelChunks), endTile = (int)((long)p.Tiles * (tileChunk + 1) / p.TileChunks);
             for (int panel = (int)((long)p.PanelCount * panelChunk / p.PanelChunks); panel < endPanel; panel++)
             {
-                for (int tile = (int)((long)p.Tiles * tileChunk / p.TileChunks); tile < endTile; tile++)
-                    Tile(p, list->Tiles + p.TilesAt, tile, panel);
+                int firstTile = (int)((long)p.Tiles * tileChunk / p.TileChunks);
+                float* prepared = endTile - firstTile < PreparedTiles ? null : list->Scratch[thread];
+                if (prepared != null)
+                    BlockKernel.For(p.Type)!.Prepare(p.Panels + panel * p.PanelBytes, p.Columns, prepared);
+                for (int tile = firstTile; tile < endTile; tile++)
+                    Tile(p, list->Tiles + p.TilesAt, tile, panel, prepared);
             }
         }
     }
 
     // One tile of tokens times one panel, straight into the output where the panel is full.
     [SkipLocalsInit]
-    private static void Tile(in Piece p, byte* tiles, int tile, int panel)
+    private static void Tile(in Piece p, byte* tiles, int tile, int panel, float* prepared)
     {
         BlockKernel kernel = BlockKernel.For(p.Type)!;
         int first = p.TileStart(tile), tokens = p.TileStart(tile + 1) - first, output = panel * PanelRows, width = Math.Min(PanelRows, p.Outputs - output);
@@ -174,7 +187,7 @@ internal static unsafe class BlockProducts
         float* bias = p.Bias == null ? null : p.Bias + output;
         if (width == PanelRows)
         {
-            kernel.Multiply(x, tokens, weights, p.Columns, y, p.LdY, bias);
+            kernel.Multiply(x, tokens, weights, p.Columns, y, p.LdY, bias, prepared);
             return;
         }
 
@@ -182,7 +195,7 @@ internal static unsafe class BlockProducts
         float* edgeBias = edge + BlockKernel.TileTokens * PanelRows;
         if (bias != null)
             new ReadOnlySpan<float>(bias, width).CopyTo(new Span<float>(edgeBias, width));
-        kernel.Multiply(x, tokens, weights, p.Columns, edge, PanelRows, bias == null ? null : edgeBias);
+        kernel.Multiply(x, tokens, weights, p.Columns, edge, PanelRows, bias == null ? null : edgeBias, prepared);
         for (int t = 0; t < tokens; t++)
             new ReadOnlySpan<float>(edge + t * PanelRows, width).CopyTo(new Span<float>(y + (long)t * p.LdY, width));
     }
@@ -231,6 +244,7 @@ internal static unsafe class BlockProducts
         public Piece* Products;
         public int Count;
         public byte* Tiles;
+        public float** Scratch;
         public int Units;
         public int Packings;
         public int NextUnit;

@@ -19,8 +19,10 @@ internal static unsafe class BlockTile
     /// <param name="c">Results, <paramref name="ldc"/> floats apart.</param>
     /// <param name="ldc">Distance of the rows of <paramref name="c"/> in floats.</param>
     /// <param name="bias">Added to the finished sums, or null.</param>
+    /// <param name="prepared">Scales as <see cref="BlockKernel.Prepare"/> writes them, or null to read them from the panel.</param>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    public static void Run<TRows, TFormat, TDot>(byte* x, byte* panel, int register, int columns, float* c, nint ldc, float* bias)
+    public static void Run<TRows, TFormat, TDot>(
+        byte* x, byte* panel, int register, int columns, float* c, nint ldc, float* bias, float* prepared)
         where TRows : struct, IRowCount
         where TFormat : struct, IBlockFormat
         where TDot : struct, IBlockDot
@@ -195,46 +197,63 @@ internal static unsafe class BlockTile
                         }
                     }
 
-                    TFormat.Scales(panel, half, register, headerA, lowerA, out Vector256<float> scaleA, out Vector256<float> minimumA);
-                    TFormat.Scales(panel, half, register + 1, headerB, lowerB, out Vector256<float> scaleB, out Vector256<float> minimumB);
+                    Vector256<float> scaleA, scaleB, minimumA = default, minimumB = default;
+                    if (prepared == null)
+                    {
+                        TFormat.Scales(panel, half, register, headerA, lowerA, out scaleA, out minimumA);
+                        TFormat.Scales(panel, half, register + 1, headerB, lowerB, out scaleB, out minimumB);
+                    }
+                    else
+                    {
+                        scaleA = Vector256.Load(prepared + 8 * register);
+                        scaleB = Vector256.Load(prepared + 8 * register + 8);
+                        if (TFormat.HasMinimum)
+                        {
+                            minimumA = Vector256.Load(prepared + 32 + 8 * register);
+                            minimumB = Vector256.Load(prepared + 40 + 8 * register);
+                        }
+
+                        prepared += TFormat.HasMinimum ? 64 : 32;
+                    }
+
                     float* scales = (float*)(own - half * 4 * TRows.Count), sums = (float*)(own + 12 * TRows.Count);
                     Vector256<float> d;
                     d = Vector256.Create(scales[0]);
-                    Add<TFormat>(c, s0a, scaleA * d, minimumA * d, sums[0]);
-                    Add<TFormat>(c + 8, s0b, scaleB * d, minimumB * d, sums[0]);
+                    Add<TFormat>(c, s0a, scaleA * d, minimumA, sums[0]);
+                    Add<TFormat>(c + 8, s0b, scaleB * d, minimumB, sums[0]);
                     if (TRows.Count > 1)
                     {
                         d = Vector256.Create(scales[1]);
-                        Add<TFormat>(c + ldc, s1a, scaleA * d, minimumA * d, sums[1]);
-                        Add<TFormat>(c + ldc + 8, s1b, scaleB * d, minimumB * d, sums[1]);
+                        Add<TFormat>(c + ldc, s1a, scaleA * d, minimumA, sums[1]);
+                        Add<TFormat>(c + ldc + 8, s1b, scaleB * d, minimumB, sums[1]);
                     }
 
                     if (TRows.Count > 2)
                     {
                         d = Vector256.Create(scales[2]);
-                        Add<TFormat>(c + 2 * ldc, s2a, scaleA * d, minimumA * d, sums[2]);
-                        Add<TFormat>(c + 2 * ldc + 8, s2b, scaleB * d, minimumB * d, sums[2]);
+                        Add<TFormat>(c + 2 * ldc, s2a, scaleA * d, minimumA, sums[2]);
+                        Add<TFormat>(c + 2 * ldc + 8, s2b, scaleB * d, minimumB, sums[2]);
                     }
 
                     if (TRows.Count > 3)
                     {
                         d = Vector256.Create(scales[3]);
-                        Add<TFormat>(c + 3 * ldc, s3a, scaleA * d, minimumA * d, sums[3]);
-                        Add<TFormat>(c + 3 * ldc + 8, s3b, scaleB * d, minimumB * d, sums[3]);
+                        Add<TFormat>(c + 3 * ldc, s3a, scaleA * d, minimumA, sums[3]);
+                        Add<TFormat>(c + 3 * ldc + 8, s3b, scaleB * d, minimumB, sums[3]);
                     }
 
                     if (TRows.Count > 4)
                     {
                         d = Vector256.Create(scales[4]);
-                        Add<TFormat>(c + 4 * ldc, s4a, scaleA * d, minimumA * d, sums[4]);
-                        Add<TFormat>(c + 4 * ldc + 8, s4b, scaleB * d, minimumB * d, sums[4]);
+                        Add<TFormat>(c + 4 * ldc, s4a, scaleA * d, minimumA, sums[4]);
+                        Add<TFormat>(c + 4 * ldc + 8, s4b, scaleB * d, minimumB, sums[4]);
                     }
 
                     if (TRows.Count > 5)
                     {
                         d = Vector256.Create(scales[5]);
-                        Add<TFormat>(c + 5 * ldc, s5a, scaleA * d, minimumA * d, sums[5]);
-                        Add<TFormat>(c + 5 * ldc + 8, s5b, scaleB * d, minimumB * d, sums[5]);
+                        Add<TFormat>(c + 5 * ldc, s5a, scaleA * d, minimumA, sums[5]);
+                        Add<TFormat>(c + 5 * ldc + 8, s5b, scaleB * d, minimumB, sums[5]);
                     }
                 }
 
@@ -258,7 +277,7 @@ internal static unsafe class BlockTile
     {
         Vector256<float> acc = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(sum), scale, Vector256.Load(c));
         if (TFormat.HasMinimum)
-            acc = Vector256.FusedMultiplyAdd(Vector256.Create(total), minimum, acc);
+            acc = Vector256.FusedMultiplyAdd(minimum, Vector256.Create(total), acc);
         acc.Store(c);
     }
 }

@@ -151,30 +151,27 @@ internal static unsafe class BlockWideTile
                     if (TFormat.HasMinimum)
                     {
                         Vector256<float> sum;
-                        d = Vector256.Create(scales[0]);
                         sum = Vector256.Create(sums[0]);
-                        c0a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c0a);
-                        c0b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c0b);
-                        c0c = Vector256.FusedMultiplyAdd(sum, minimumC * d, c0c);
-                        c0d = Vector256.FusedMultiplyAdd(sum, minimumD * d, c0d);
+                        c0a = Vector256.FusedMultiplyAdd(minimumA, sum, c0a);
+                        c0b = Vector256.FusedMultiplyAdd(minimumB, sum, c0b);
+                        c0c = Vector256.FusedMultiplyAdd(minimumC, sum, c0c);
+                        c0d = Vector256.FusedMultiplyAdd(minimumD, sum, c0d);
                         if (TRows.Count > 1)
                         {
-                            d = Vector256.Create(scales[1]);
                             sum = Vector256.Create(sums[1]);
-                            c1a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c1a);
-                            c1b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c1b);
-                            c1c = Vector256.FusedMultiplyAdd(sum, minimumC * d, c1c);
-                            c1d = Vector256.FusedMultiplyAdd(sum, minimumD * d, c1d);
+                            c1a = Vector256.FusedMultiplyAdd(minimumA, sum, c1a);
+                            c1b = Vector256.FusedMultiplyAdd(minimumB, sum, c1b);
+                            c1c = Vector256.FusedMultiplyAdd(minimumC, sum, c1c);
+                            c1d = Vector256.FusedMultiplyAdd(minimumD, sum, c1d);
                         }
 
                         if (TRows.Count > 2)
                         {
-                            d = Vector256.Create(scales[2]);
                             sum = Vector256.Create(sums[2]);
-                            c2a = Vector256.FusedMultiplyAdd(sum, minimumA * d, c2a);
-                            c2b = Vector256.FusedMultiplyAdd(sum, minimumB * d, c2b);
-                            c2c = Vector256.FusedMultiplyAdd(sum, minimumC * d, c2c);
-                            c2d = Vector256.FusedMultiplyAdd(sum, minimumD * d, c2d);
+                            c2a = Vector256.FusedMultiplyAdd(minimumA, sum, c2a);
+                            c2b = Vector256.FusedMultiplyAdd(minimumB, sum, c2b);
+                            c2c = Vector256.FusedMultiplyAdd(minimumC, sum, c2c);
+                            c2d = Vector256.FusedMultiplyAdd(minimumD, sum, c2d);
                         }
                     }
                 }

@@ -6,7 +6,7 @@ internal static unsafe partial class MatMul
 {
     /// <summary>
     /// The specification of products with 8-bit activations (docs/adr/0001, rule 2): in each block of 32 columns (16 where the type has a scale for 16)
-    /// <c>acc = fma((float)sum_k q_w q_x, d_w * d_x, acc)</c>, then for types with minima <c>acc = fma((float)sum_k q_x, m_w * d_x, acc)</c>; blocks ascend from
+    /// <c>acc = fma((float)sum_k q_w q_x, d_w * d_x, acc)</c>, then for types with minima <c>acc = fma(m_w, (float)(sum_k q_x) * d_x, acc)</c>; blocks ascend from
     /// <c>acc = +0</c>, and <c>+ bias[o]</c> comes last.
     /// </summary>
     /// <remarks>x, bias and y as in <see cref="Multiply(ThreadTeam, float*, int, int, PackedMatrix, float*, float*, int)"/>; see <see cref="BlockActivations"/>.</remarks>
@@ -34,7 +34,7 @@ internal static unsafe partial class MatMul
 
                         acc = MathF.FusedMultiplyAdd(sum, scales[first / 16] * d, acc);
                         if (hasMinimum)
-                            acc = MathF.FusedMultiplyAdd(total, scales[2 + first / 16] * d, acc);
+                            acc = MathF.FusedMultiplyAdd(scales[2 + first / 16], total * d, acc);
                     }
                 }
 

@@ -7,7 +7,7 @@ namespace Glimmer.Quantization;
 /// <summary>Q2_K packed: a weight is <c>fma(d * scale, q, -(dmin * minimum))</c>, a scale for 16 columns.</summary>
 /// <remarks>
 /// A super-block: 32 fp16 d, 32 fp16 dmin, then 8 blocks of 2 times 32 bytes (scale in the low, minimum in the high half) and pairs of bits; 2,688 bytes.
-/// Product of 16 columns: <c>acc = fma((float)sum(q x), (d * scale) * scale_x, acc)</c>, then <c>acc = fma((float)sum(x), -(dmin * minimum) * scale_x, acc)</c>.
+/// Product of 16 columns: <c>acc = fma((float)sum(q x), (d * scale) * scale_x, acc)</c>, then <c>acc = fma(-(dmin * minimum), (float)sum(x) * scale_x, acc)</c>.
 /// </remarks>
 internal readonly unsafe struct Q2_KBlocks : IBlockFormat
 {

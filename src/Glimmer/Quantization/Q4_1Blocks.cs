@@ -7,7 +7,7 @@ namespace Glimmer.Quantization;
 /// <summary>Q4_1 packed: a weight is <c>fma(d, q, m)</c>.</summary>
 /// <remarks>
 /// A block: 32 fp16 d, 32 fp16 m, then nibbles q; 640 bytes. Product of a block: <c>acc = fma((float)sum(q x), d * scale_x, acc)</c>, then
-/// <c>acc = fma((float)sum(x), m * scale_x, acc)</c>.
+/// <c>acc = fma(m, (float)sum(x) * scale_x, acc)</c>.
 /// </remarks>
 internal readonly unsafe struct Q4_1Blocks : IBlockFormat
 {

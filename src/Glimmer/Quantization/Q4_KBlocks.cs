@@ -7,7 +7,7 @@ namespace Glimmer.Quantization;
 /// <summary>Q4_K packed: a weight is <c>fma(d * scale, q, -(dmin * minimum))</c>.</summary>
 /// <remarks>
 /// A super-block: 32 fp16 d, 32 fp16 dmin, then 8 blocks of 32 byte scales, 32 byte minima and nibbles q; 4,736 bytes. Product of a block:
-/// <c>acc = fma((float)sum(q x), (d * scale) * scale_x, acc)</c>, then <c>acc = fma((float)sum(x), -(dmin * minimum) * scale_x, acc)</c>.
+/// <c>acc = fma((float)sum(q x), (d * scale) * scale_x, acc)</c>, then <c>acc = fma(-(dmin * minimum), (float)sum(x) * scale_x, acc)</c>.
 /// </remarks>
 internal readonly unsafe struct Q4_KBlocks : IBlockFormat
 {

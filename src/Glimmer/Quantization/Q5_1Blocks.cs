@@ -7,7 +7,7 @@ namespace Glimmer.Quantization;
 /// <summary>Q5_1 packed: a weight is <c>fma(d, q, m)</c>.</summary>
 /// <remarks>
 /// A block: 32 fp16 d, 32 fp16 m, nibbles, fifth bits; 768 bytes. Product of a block: <c>acc = fma((float)sum(q x), d * scale_x, acc)</c>, then
-/// <c>acc = fma((float)sum(x), m * scale_x, acc)</c>.
+/// <c>acc = fma(m, (float)sum(x) * scale_x, acc)</c>.
 /// </remarks>
 internal readonly unsafe struct Q5_1Blocks : IBlockFormat
 {
