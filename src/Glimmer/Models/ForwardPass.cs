@@ -26,7 +26,7 @@ internal sealed class ForwardPass(ModelConfig config)
     /// <param name="fixedSelection">See <see cref="Fixed"/>.</param>
     public void Begin(Compute c, Batch batch, int firstLayer, int layers, KeySelection? fixedSelection = null)
     {
-        Batch = batch;
+        Batch = c.Tape is null ? batch : batch.Copy();
         Positions = c.Workspace.Allocate(DType.I32, batch.TokenCount);
         batch.Positions.CopyTo(Positions.I32);
         Fixed = fixedSelection;
@@ -56,7 +56,7 @@ internal sealed class ForwardPass(ModelConfig config)
     /// </summary>
     public KeySelection? Selection(int layer)
     {
-        if (Fixed is not null)
+        if (Fixed is not null || config.IndexTopk == 0)
             return Fixed;
         while (!config.HasIndexer(layer))
             layer--;

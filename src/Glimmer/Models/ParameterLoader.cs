@@ -29,12 +29,12 @@ internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam tea
     {
         TensorInfo info = Check(name, rows, columns);
         PackedMatrix packed = PackedWeights.Create(info.IsComputed ? DType.F32 : info.Type, rows, columns);
-        if (packed.Type == info.Type && source.View(name) is { } view)
-            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
-        else if (packed.Type == info.Type)
-            PackStored(name, info, packed);
-        else
+        if (info.IsComputed || packed.Type != info.Type)
             PackFloat32(name, packed);
+        else if (source.View(name) is { } view)
+            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
+        else
+            PackStored(name, info, packed);
         return Add(new Parameter(name, packed));
     }
 
