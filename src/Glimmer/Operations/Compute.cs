@@ -25,6 +25,9 @@ public sealed class Compute : IDisposable
     /// <summary>Records operations for the backward pass; null when only the forward pass runs.</summary>
     public Tape? Tape { get; set; }
 
+    /// <summary>How products with quantised weights take their activations.</summary>
+    public ActivationType Activations { get; set; }
+
     /// <summary>Whether blocks drop their activations and compute them again in the backward pass.</summary>
     public bool RecomputeBlocks { get; set; }
 
@@ -74,6 +77,15 @@ public sealed class Compute : IDisposable
         }
 
         return RecomputeBlocks ? Recomputed<TState>.Forward(this, x, state, body) : body(this, x, state);
+    }
+
+    /// <summary>Runs products with the activations this context asks for.</summary>
+    internal void Multiply(ReadOnlySpan<MatMulJob> jobs)
+    {
+        if (Activations == ActivationType.Q8)
+            MatMul.MultiplyBlocks(Team, jobs);
+        else
+            MatMul.Multiply(Team, jobs);
     }
 
     /// <summary>Shows a value to the observer, if there is one.</summary>

@@ -10,15 +10,15 @@ namespace Glimmer.Tests.Models;
 internal static class EqualBits
 {
     /// <summary>Compares batch sizes, chunkings, thread counts, packing and the tape.</summary>
-    public static void Check(CausalLm model, int[] lengths, int maxBatch = 17)
+    public static void Check(CausalLm model, int[] lengths, int maxBatch = 17, ActivationType activations = ActivationType.F32)
     {
-        using var one = new Compute(1);
+        using var one = new Compute(1) { Activations = activations };
         int[][] sequences = [.. Enumerable.Range(0, maxBatch).Select(i => Tokens(model, lengths[i % lengths.Length], seed: i))];
         float[][] alone = [.. sequences.Select(tokens => Whole(model, one, [tokens], Tape.None)[0])];
 
         foreach (int threads in (ReadOnlySpan<int>)[1, 2, 3])
         {
-            using var c = new Compute(threads);
+            using var c = new Compute(threads) { Activations = activations };
             foreach (int count in (ReadOnlySpan<int>)[1, 3, 8, 17])
             {
                 if (count <= maxBatch && (threads == 2 || count == 3))
@@ -26,7 +26,7 @@ internal static class EqualBits
             }
         }
 
-        using var two = new Compute(2);
+        using var two = new Compute(2) { Activations = activations };
         AssertAll(alone, Whole(model, two, sequences[..3], Tape.Recording), "packed with the tape on");
         foreach (int chunk in (ReadOnlySpan<int>)[1, 7, 64, 4096])
             AssertAll(alone, Chunked(model, two, sequences[..Math.Min(8, maxBatch)], chunk), $"chunks of {chunk}");
@@ -84,9 +84,9 @@ internal static class EqualBits
     }
 
     /// <summary>Compares the portable and AVX2 forms of all kernels with the best form.</summary>
-    public static void CheckInstructionSets(CausalLm model, int length)
+    public static void CheckInstructionSets(CausalLm model, int length, ActivationType activations = ActivationType.F32)
     {
-        using var c = new Compute(2);
+        using var c = new Compute(2) { Activations = activations };
         int[] tokens = Tokens(model, length, seed: 3);
         float[] best = Whole(model, c, [tokens], Tape.Recording)[0];
         try
