@@ -32,7 +32,7 @@ public sealed record EngineOptions
     public int PrefillTokens { get; init; } = 512;
 
     /// <summary>Prompt tokens of one step beside sequences that generate: bounds how long they wait for their next token.</summary>
-    public int MixedPrefillTokens { get; init; } = 64;
+    public int MixedPrefillTokens { get; init; } = 16;
 
     /// <summary>Whether computed prefixes are kept and shared by later requests.</summary>
     public bool ReusePrefixes { get; init; } = true;
