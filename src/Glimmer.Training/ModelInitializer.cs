@@ -9,8 +9,10 @@ namespace Glimmer.Training;
 
 /// <summary>Writes a model with random weights to start pre-training from.</summary>
 /// <remarks>
-/// How GLM is initialised, as its authors say: matrices normal with standard deviation <c>initializer_range</c> (0.02), biases 0, norms 1, and the matrices that write to the residual stream
-/// (<c>o_proj</c>, <c>down_proj</c>) times <c>1 / sqrt(2 L)</c>; no µP. A weight depends on the seed, the place of its tensor in the layout and its index, on nothing else.
+/// How GLM is initialised, as its authors say: matrices normal with standard deviation <c>initializer_range</c> (0.02), biases 0, norms 1, and the matrices
+/// that write to the residual stream
+/// (<c>o_proj</c>, <c>down_proj</c>) times <c>1 / sqrt(2 L)</c>; no µP. A weight depends on the seed, the place of its tensor in the layout and its index,
+/// on nothing else.
 /// </remarks>
 public static class ModelInitializer
 {

@@ -4,7 +4,8 @@ namespace Glimmer.Training;
 
 /// <summary>The log of a run: one JSON object a step, one a line.</summary>
 /// <remarks>
-/// A log that exists is continued: lines of steps that are taken again after a resume are removed first, so that each step stands in it once. Every line is flushed.
+/// A log that exists is continued: lines of steps that are taken again after a resume are removed first, so that each step stands in it once. Every line is
+/// flushed.
 /// </remarks>
 public sealed class RunLog : IDisposable
 {

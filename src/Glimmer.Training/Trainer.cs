@@ -9,7 +9,8 @@ namespace Glimmer.Training;
 
 /// <summary>Trains a model step by step: the one place where losses, gradients, clipping, optimizer and balance come together.</summary>
 /// <remarks>
-/// <para>The objective of a step is <c>CE + lambda / D sum_j MTP_j + beta sum_routers Balance (+ z-loss)</c>. Every mean is over the targets of the whole step: sums of all micro-batches are divided by one
+/// <para>The objective of a step is <c>CE + lambda / D sum_j MTP_j + beta sum_routers Balance (+ z-loss)</c>. Every mean is over the targets of the whole
+/// step: sums of all micro-batches are divided by one
 /// count, so that how a batch is cut into micro-batches changes rounding only.</para>
 /// <para>The bits of a step depend on model, batch and options, not on the number of threads or on recomputation.</para>
 /// </remarks>

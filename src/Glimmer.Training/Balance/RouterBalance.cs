@@ -5,7 +5,8 @@ namespace Glimmer.Training.Balance;
 
 /// <summary>Counts what the routers choose during a training step and adds the gradients of the router losses.</summary>
 /// <remarks>
-/// A sequence of the balance loss is a row of the batch with all its documents. At the MTP layer every position of the row counts, document ends too, as in Megatron-core.
+/// A sequence of the balance loss is a row of the batch with all its documents. At the MTP layer every position of the row counts, document ends too, as in
+/// Megatron-core.
 /// </remarks>
 internal sealed class RouterBalance(int topK, double balanceWeight, double zWeight)
 {

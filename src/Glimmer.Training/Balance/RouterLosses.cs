@@ -27,8 +27,10 @@ internal static class RouterLosses
     /// <param name="gradient">The gradient is added, [T, E]; may be empty.</param>
     /// <returns>The loss, weighted.</returns>
     /// <remarks>
-    /// <para><c>f_e = E / (K n) count of e</c> in the top K of the scores without bias; <c>P_e = 1 / n sum_t s_te / (sum_j s_tj + 1e-20)</c>. The counts carry no gradient.</para>
-    /// <para>DeepSeek-V3 (arXiv 2412.19437), eq. 17-20; equals <c>switch_load_balancing_loss_func</c> of Megatron-core a sequence. Ties: the lower expert.</para>
+    /// <para><c>f_e = E / (K n) count of e</c> in the top K of the scores without bias; <c>P_e = 1 / n sum_t s_te / (sum_j s_tj + 1e-20)</c>. The counts
+    /// carry no gradient.</para>
+    /// <para>DeepSeek-V3 (arXiv 2412.19437), eq. 17-20; equals <c>switch_load_balancing_loss_func</c> of Megatron-core a sequence. Ties: the lower
+    /// expert.</para>
     /// </remarks>
     public static double Balance(
         ReadOnlySpan<float> logits, int experts, int topK, RouterScore score, double weight, double length, Span<float> gradient = default)

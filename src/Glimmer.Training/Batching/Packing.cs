@@ -22,13 +22,15 @@ public enum LongDocuments
 /// <summary>Puts documents into rows of a given length.</summary>
 public static class Packing
 {
-    /// <summary>Best fit, the longest pieces first: a piece goes where the least space is left that holds it. For mid-training and fine-tuning, which must not cut documents that fit.</summary>
+    /// <summary>Best fit, the longest pieces first: a piece goes where the least space is left that holds it. For mid-training and fine-tuning, which must
+    /// not cut documents that fit.</summary>
     /// <param name="lengths">Tokens of each document.</param>
     /// <param name="capacity">Tokens of a row.</param>
     /// <param name="longer">What happens to documents that do not fit a row.</param>
     /// <returns>The pieces of each row, in the order in which rows were opened.</returns>
     /// <remarks>
-    /// Pieces of one length keep their order; among rows with the same space left the one that reached it first is taken. Takes time in proportion to n log n. Ding et al. 2024 (arXiv 2404.10830); trl's
+    /// Pieces of one length keep their order; among rows with the same space left the one that reached it first is taken. Takes time in proportion to n log
+    /// n. Ding et al. 2024 (arXiv 2404.10830); trl's
     /// <c>pack_dataset</c> makes the same rows.
     /// </remarks>
     public static IReadOnlyList<IReadOnlyList<PackedPiece>> BestFit(IReadOnlyList<int> lengths, int capacity, LongDocuments longer)

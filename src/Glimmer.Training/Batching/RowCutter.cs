@@ -2,7 +2,8 @@ namespace Glimmer.Training.Batching;
 
 /// <summary>Cuts shuffled documents into rows for pre-training: documents one behind the other, cut wherever a row is full.</summary>
 /// <remarks>
-/// GLM-4.5 cuts anywhere in pre-training on purpose (arXiv 2508.06471, section 2.3). A row takes one token more than it feeds to the model, so that its last position has a target too; that token is fed first in the next
+/// GLM-4.5 cuts anywhere in pre-training on purpose (arXiv 2508.06471, section 2.3). A row takes one token more than it feeds to the model, so that its last
+/// position has a target too; that token is fed first in the next
 /// row. Documents are not joined: each attends to itself alone.
 /// </remarks>
 public sealed class RowCutter

@@ -4,7 +4,8 @@ namespace Glimmer.Training.Batching;
 
 /// <summary>A permutation of 0 to count - 1 for each epoch, computed item by item: nothing has to be stored to go on where a run stopped.</summary>
 /// <remarks>
-/// A Feistel network of four rounds over the smallest even number of bits that holds <c>count</c>; values outside the range are put through again until they fall inside (cycle walking), which keeps it a permutation.
+/// A Feistel network of four rounds over the smallest even number of bits that holds <c>count</c>; values outside the range are put through again until they
+/// fall inside (cycle walking), which keeps it a permutation.
 /// The round function is the counter-based generator keyed by (seed, epoch, round).
 /// </remarks>
 public sealed class ShuffledOrder

@@ -10,7 +10,8 @@ namespace Glimmer.Training.Checkpoints;
 
 /// <summary>The checkpoints of a run: folders <c>checkpoint-N</c>, N the steps taken.</summary>
 /// <remarks>
-/// A checkpoint is written under another name, every file flushed to disk, its manifest (sizes and SHA-256) last, and then renamed: a process that dies, or a disk that is full, leaves the older ones as they are.
+/// A checkpoint is written under another name, every file flushed to disk, its manifest (sizes and SHA-256) last, and then renamed: a process that dies, or
+/// a disk that is full, leaves the older ones as they are.
 /// <see cref="Latest"/> takes the newest whose manifest holds.
 /// </remarks>
 public sealed class CheckpointFolder

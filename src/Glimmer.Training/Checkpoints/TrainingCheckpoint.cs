@@ -8,7 +8,8 @@ namespace Glimmer.Training.Checkpoints;
 
 /// <summary>A stored state of a run, from which training goes on as if it had never stopped, bit for bit.</summary>
 /// <remarks>
-/// The folder is a Hugging Face checkpoint with fp32 weights that any loader takes, plus <c>optimizer/model.safetensors</c> (tensors named as in <see cref="Optimizers.Optimizer.State"/>),
+/// The folder is a Hugging Face checkpoint with fp32 weights that any loader takes, plus <c>optimizer/model.safetensors</c> (tensors named as in
+/// <see cref="Optimizers.Optimizer.State"/>),
 /// <c>trainer_state.json</c> and <c>manifest.json</c>. There is no generator state: random numbers are functions of seed, purpose and position.
 /// </remarks>
 public sealed record TrainingCheckpoint

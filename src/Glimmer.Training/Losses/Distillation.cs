@@ -18,7 +18,8 @@ public enum OutsideSupport
 
 /// <summary>Distillation losses on logits: the whole vocabulary of the teacher, or its k best tokens.</summary>
 /// <remarks>
-/// Logits of both are divided by the temperature; there is no factor of temperature squared. Values are sums over the positions with a weight; divide by the number of labelled positions for a mean. Everything is fp64
+/// Logits of both are divided by the temperature; there is no factor of temperature squared. Values are sums over the positions with a weight; divide by the
+/// number of labelled positions for a mean. Everything is fp64
 /// but the logits and their gradient. References: trl 1.16 <c>GKDTrainer.generalized_jsd_loss</c> and <c>sdpo.loss_utils</c>.
 /// </remarks>
 public static class Distillation

@@ -3,7 +3,8 @@ namespace Glimmer.Training.Losses;
 /// <summary>Losses that raise the probability of a chosen answer over a rejected one.</summary>
 public enum PreferenceKind
 {
-    /// <summary>DPO: <c>-log sigmoid(beta d)</c>, d the difference of the log-ratios; with label smoothing e <c>-(1 - e) log sigmoid(beta d) - e log sigmoid(-beta d)</c>.</summary>
+    /// <summary>DPO: <c>-log sigmoid(beta d)</c>, d the difference of the log-ratios; with label smoothing e <c>-(1 - e) log sigmoid(beta d) - e log
+    /// sigmoid(-beta d)</c>.</summary>
     Sigmoid,
 
     /// <summary><c>max(0, 1 - beta d)</c>.</summary>
@@ -75,7 +76,8 @@ public sealed record PreferenceLoss(PreferenceKind Kind, double Beta, double Lab
 {
     /// <summary>The loss of one pair.</summary>
     /// <param name="pair">The pair.</param>
-    /// <param name="center">For <see cref="PreferenceKind.BcoPair"/>: the running mean of the rewards before this batch, 0 at the start; it carries no gradient.</param>
+    /// <param name="center">For <see cref="PreferenceKind.BcoPair"/>: the running mean of the rewards before this batch, 0 at the start; it carries no
+    /// gradient.</param>
     public PreferenceGradient Of(PreferencePair pair, double center = 0)
     {
         double chosen = pair.Chosen - pair.ReferenceChosen, rejected = pair.Rejected - pair.ReferenceRejected;

@@ -38,7 +38,8 @@ internal sealed class AdamWParameter(Parameter parameter, Tensor mean, Tensor sq
 
 /// <summary>The update of AdamW, element by element in fp32.</summary>
 /// <remarks>
-/// <para><c>p = p (1 - lr decay); m = m + (1 - b1)(g - m); v = b2 v + (1 - b2) g^2; p = p - lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)</c>, t from 1. The factors are
+/// <para><c>p = p (1 - lr decay); m = m + (1 - b1)(g - m); v = b2 v + (1 - b2) g^2; p = p - lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)</c>, t
+/// from 1. The factors are
 /// computed in fp64 and rounded once. Loshchilov and Hutter 2019; order of operations as torch 2.13, <c>torch.optim.AdamW</c>.</para>
 /// </remarks>
 internal static unsafe class AdamW

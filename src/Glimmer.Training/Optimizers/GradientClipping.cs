@@ -4,7 +4,8 @@ namespace Glimmer.Training.Optimizers;
 
 /// <summary>Global norm of the gradients and clipping by it.</summary>
 /// <remarks>
-/// <c>g = g min(1, max / (norm + 1e-6))</c>. Squares are summed in fp64 within a tensor (docs/adr/0001, rule 3) and over the tensors in ascending order of their names, so that gradients
+/// <c>g = g min(1, max / (norm + 1e-6))</c>. Squares are summed in fp64 within a tensor (docs/adr/0001, rule 3) and over the tensors in ascending order of
+/// their names, so that gradients
 /// near 1e20, whose squares overflow in fp32, are clipped properly.
 /// </remarks>
 internal static unsafe class GradientClipping

@@ -14,8 +14,10 @@ internal sealed record MuonMatrix(Parameter Parameter, Tensor Momentum, float We
 
 /// <summary>Runs the steps of Muon over many matrices, all products of one iteration as one list of work.</summary>
 /// <remarks>
-/// A block is held tall, [long, short] (transposed when it is wide), as Y. One iteration is <c>G = Y^T Y; P = A + B G + C G^2; Y = Y P</c>: three products whose every output is one
-/// chain (docs/adr/0001, rule 1), so that the bits depend neither on threads nor on which blocks run together. G, G^2 and P are symmetric to the bit. The norm before the first iteration
+/// A block is held tall, [long, short] (transposed when it is wide), as Y. One iteration is <c>G = Y^T Y; P = A + B G + C G^2; Y = Y P</c>: three products
+/// whose every output is one
+/// chain (docs/adr/0001, rule 1), so that the bits depend neither on threads nor on which blocks run together. G, G^2 and P are symmetric to the bit. The
+/// norm before the first iteration
 /// is rule 3 in fp64. Jordan et al. 2024, "Muon"; Liu et al. 2025 (arXiv 2502.16982) for decay and scale.
 /// </remarks>
 internal sealed unsafe class Muon : IDisposable

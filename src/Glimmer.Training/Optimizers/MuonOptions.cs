@@ -33,7 +33,8 @@ public enum UpdateScale
 /// <summary>Muon: momentum, orthogonalised by Newton-Schulz. The defaults are GLM's.</summary>
 /// <remarks>
 /// <para><c>M = momentum M + g; u = g + momentum M; X = NewtonSchulz(u / (|u| + 1e-7)); W = W (1 - lr decay) - lr 0.2 sqrt(max(rows, columns)) X</c>.</para>
-/// <para>ms-swift and Megatron-core default to momentum 0.95 (0.9 in ms-swift), no Nesterov, the quintic list and factor 1; a run made with those differs.</para>
+/// <para>ms-swift and Megatron-core default to momentum 0.95 (0.9 in ms-swift), no Nesterov, the quintic list and factor 1; a run made with those
+/// differs.</para>
 /// </remarks>
 public sealed record MuonOptions
 {

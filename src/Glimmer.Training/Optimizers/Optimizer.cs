@@ -46,7 +46,8 @@ public sealed class Optimizer : IDisposable
     public IEnumerable<Parameter> Parameters => _matrices.Select(m => m.Parameter).Concat(_others.Select(p => p.Parameter));
 
     /// <summary>
-    /// Its tensors by name, for checkpoints: <c>momentum:NAME</c> of Muon, <c>exp_avg:NAME</c> and <c>exp_avg_sq:NAME</c> of AdamW. Values may be overwritten between steps.
+    /// Its tensors by name, for checkpoints: <c>momentum:NAME</c> of Muon, <c>exp_avg:NAME</c> and <c>exp_avg_sq:NAME</c> of AdamW. Values may be
+    /// overwritten between steps.
     /// </summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State =>
         _matrices.Select(m => KeyValuePair.Create("momentum:" + m.Parameter.Name, m.Momentum))

@@ -12,7 +12,8 @@ public sealed record ParameterRule(Parameter Parameter, MatrixRule Rule, float W
 {
     /// <summary>The rules of GLM for every trained parameter of a model.</summary>
     /// <remarks>
-    /// Embedding and output matrix, those of the MTP layer too, and all vectors go to AdamW; every other matrix, the router among them, to Muon when the options say so. Buffers (the balance bias of the
+    /// Embedding and output matrix, those of the MTP layer too, and all vectors go to AdamW; every other matrix, the router among them, to Muon when the
+    /// options say so. Buffers (the balance bias of the
     /// router) belong to no optimizer.
     /// </remarks>
     public static IReadOnlyList<ParameterRule> For(CausalLm model, OptimizerOptions options) =>

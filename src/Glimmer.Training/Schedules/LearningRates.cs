@@ -5,7 +5,8 @@ namespace Glimmer.Training.Schedules;
 public static class LearningRates
 {
     /// <summary>
-    /// <c>final + (peak - final) (1 + cos(pi (t - warmup) / (end - warmup))) / 2</c>. GLM-4.5: peak 2.5e-4, final 2.5e-5 at 23.1e12 tokens; GLM-5: 2e-4 to 4e-5.
+    /// <c>final + (peak - final) (1 + cos(pi (t - warmup) / (end - warmup))) / 2</c>. GLM-4.5: peak 2.5e-4, final 2.5e-5 at 23.1e12 tokens; GLM-5: 2e-4 to
+    /// 4e-5.
     /// </summary>
     public static Schedule Cosine(double peak, double final, double warmup, double end) =>
         Decay(DecayShape.Cosine, peak, final, warmup, end).WithWarmup(warmup, peak);

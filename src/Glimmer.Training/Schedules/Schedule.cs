@@ -2,7 +2,8 @@ namespace Glimmer.Training.Schedules;
 
 /// <summary>A value that changes during training: a learning rate, the weight of a loss, a batch size.</summary>
 /// <remarks>
-/// The argument is the training so far in whatever unit the schedule's own numbers have: steps taken or tokens seen, before the step that uses the value. GLM's recipes count tokens, so that a change of the
+/// The argument is the training so far in whatever unit the schedule's own numbers have: steps taken or tokens seen, before the step that uses the value.
+/// GLM's recipes count tokens, so that a change of the
 /// batch size does not move them. Everything is fp64.
 /// </remarks>
 public abstract record Schedule
