@@ -31,6 +31,12 @@ public sealed class Compute : IDisposable
     /// <summary>Sees intermediate values by name (<c>layer3.router_logits</c>); null, the default, costs nothing.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
+    /// <summary>Sees the choice of every router once a run: its bias buffer, its logits [T, E] and the experts [T, K]; null outside training.</summary>
+    internal Action<Parameter, Tensor, Tensor>? RouterForward { get; set; }
+
+    /// <summary>Adds to the gradient of a router's logits: its bias buffer, its logits and their gradient, both [T, E]; null outside training.</summary>
+    internal Action<Parameter, Tensor, Tensor>? RouterBackward { get; set; }
+
     /// <summary>A list that operations fill with the products of one step; reused so that a step allocates nothing.</summary>
     internal List<MatMulJob> MatMulJobs { get; } = [];
 
@@ -122,12 +128,13 @@ public sealed class Compute : IDisposable
             Workspace.Mark mark = c.Workspace.Save();
             Tape? outer = c.Tape;
             Action<string, Tensor>? observer = c.Observer;
-            (c.Tape, c.Observer) = (new Tape(), null);
+            Action<Parameter, Tensor, Tensor>? routerForward = c.RouterForward;
+            (c.Tape, c.Observer, c.RouterForward) = (new Tape(), null, null);
             Tensor again = body(c, x, state);
             again.Gradient = dy;
             c.Tape.Backward();
             x.Gradient!.CopyTo(dx);
-            (c.Tape, c.Observer) = (outer, observer);
+            (c.Tape, c.Observer, c.RouterForward) = (outer, observer, routerForward);
             x.Gradient = dx;
             c.Workspace.Release(mark);
         }
