@@ -4,7 +4,7 @@ namespace Glimmer.Inference.Constraints;
 /// One text under a <see cref="Constraint"/>. Accepting is cheap and can be undone token by token, so that drafted tokens are tried and rolled back;
 /// <see cref="Fork"/> makes branches.
 /// </summary>
-public sealed class ConstraintMatcher
+public sealed class ConstraintMatcher : ITokenConstraint
 {
     private readonly Constraint _constraint;
     private readonly List<GrammarState> _path;
@@ -65,6 +65,13 @@ public sealed class ConstraintMatcher
         }
 
         return IsEnded = EndsText(id);
+    }
+
+    /// <inheritdoc/>
+    void ITokenConstraint.Accept(int token)
+    {
+        if (!Accept(token))
+            throw new InvalidOperationException($"The constraint does not allow the token {token} here.");
     }
 
     /// <summary>Takes back the last tokens; a token that ended the text counts as one.</summary>
