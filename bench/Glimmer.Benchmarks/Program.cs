@@ -7,6 +7,8 @@ switch (args.FirstOrDefault())
         return AttentionBenchmark.Run(args[1..]);
     case "gemm":
         return GemmBenchmark.Run(args[1..]);
+    case "grammar":
+        return GrammarBenchmark.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
     case "vector":
