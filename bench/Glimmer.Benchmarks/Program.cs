@@ -11,6 +11,8 @@ switch (args.FirstOrDefault())
         return ModelBenchmark.Run(args[1..]);
     case "packed":
         return PackedBenchmark.Run(args[1..]);
+    case "grammar":
+        return GrammarBenchmark.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
     case "vector":

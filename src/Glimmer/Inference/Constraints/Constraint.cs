@@ -60,6 +60,24 @@ public sealed class Constraint
         return new Constraint(trie, JsonSchema.Compile(schema, options ?? new JsonSchemaOptions()));
     }
 
+    /// <summary>Texts of a grammar in the EBNF of llama.cpp and xgrammar; it starts at <c>root</c>.</summary>
+    /// <exception cref="ConstraintException">The grammar is malformed, too large, or derives no text.</exception>
+    public static Constraint FromEbnf(TokenTrie trie, string grammar)
+    {
+        ArgumentNullException.ThrowIfNull(trie);
+        ArgumentNullException.ThrowIfNull(grammar);
+        return new Constraint(trie, GrammarReader.ReadEbnf(grammar).Compile());
+    }
+
+    /// <summary>Texts of a grammar in Lark's notation, without directives; it starts at <c>start</c>. Terminals are not taken greedily.</summary>
+    /// <exception cref="ConstraintException">The grammar is malformed, too large, or derives no text.</exception>
+    public static Constraint FromLark(TokenTrie trie, string grammar)
+    {
+        ArgumentNullException.ThrowIfNull(trie);
+        ArgumentNullException.ThrowIfNull(grammar);
+        return new Constraint(trie, GrammarReader.ReadLark(grammar).Compile());
+    }
+
     /// <summary>A turn of a GLM model with tools: reasoning, text and calls in the model's own form.</summary>
     /// <param name="trie">The vocabulary; it must have GLM's markers.</param>
     /// <param name="tools">The declared tools. A tool without parameters or with <c>"strict": false</c> takes any arguments.</param>

@@ -7,17 +7,23 @@ namespace Glimmer.Inference.Constraints;
 internal sealed class LeftRecursion
 {
     private readonly GrammarBuilder _grammar;
+    private readonly bool[] _nullable;
 
-    private LeftRecursion(GrammarBuilder grammar) => _grammar = grammar;
+    private LeftRecursion(GrammarBuilder grammar)
+    {
+        _grammar = grammar;
+        _nullable = new bool[grammar.Rules.Count];
+    }
 
     public static void Remove(GrammarBuilder grammar)
     {
         var pass = new LeftRecursion(grammar);
         pass.SkipNullableCalls();
+        if (pass.Cycles().Count == 0)
+            return;
+        pass.ForbidEmptyFirstCalls();
         foreach (int[] cycle in pass.Cycles())
         {
-            foreach (int rule in cycle)
-                pass.SeparateStart(rule);
             for (int i = 0; i < cycle.Length; i++)
             {
                 for (int j = 0; j < i; j++)
@@ -30,7 +36,7 @@ internal sealed class LeftRecursion
     /// <summary>Makes the empty text of a called rule an edge of its own, so that first places can be read off the empty edges.</summary>
     private void SkipNullableCalls()
     {
-        var nullable = new bool[_grammar.Rules.Count];
+        bool[] nullable = _nullable;
         for (bool changed = true; changed;)
         {
             changed = false;
@@ -50,6 +56,38 @@ internal sealed class LeftRecursion
                         edges.Empty.Add(to);
                 }
             }
+        }
+    }
+
+    /// <summary>
+    /// Lets calls in first place derive something: a rule that may derive the empty text is replaced there by a copy that may not, since an empty edge
+    /// already stands beside the call. Otherwise the place after it would be a first place that cannot be seen.
+    /// </summary>
+    private void ForbidEmptyFirstCalls()
+    {
+        int count = _grammar.Rules.Count;
+        var solid = new Dictionary<int, int>(); // by rule: the copy without the empty text
+        for (int rule = 0; rule < count; rule++)
+            SeparateStart(rule);
+        for (int rule = 0; rule < _grammar.Rules.Count; rule++)
+        {
+            List<(int Rule, int To)> calls = _grammar.States[_grammar.Rules[rule].Start].Calls;
+            for (int i = 0; i < calls.Count; i++)
+            {
+                if (calls[i].Rule < count && _nullable[calls[i].Rule])
+                    calls[i] = (Solid(calls[i].Rule), calls[i].To);
+            }
+        }
+
+        int Solid(int rule)
+        {
+            if (solid.TryGetValue(rule, out int copy))
+                return copy;
+            copy = _grammar.NewRule();
+            (int start, int end) = _grammar.Rules[copy];
+            _grammar.States[start] = CopyBody(rule, end);
+            _grammar.States[start].Empty.Clear();
+            return solid[rule] = copy;
         }
     }
 
@@ -143,26 +181,7 @@ internal sealed class LeftRecursion
         foreach ((int called, int to) in edges.Calls.Where(c => c.Rule == callee).ToArray())
         {
             edges.Calls.Remove((called, to));
-            (int start, int end) = _grammar.Rules[callee];
-            var copies = new Dictionary<int, int>();
-            var work = new Stack<int>();
-            int Copy(int s)
-            {
-                if (s == end)
-                    return to;
-                if (!copies.TryGetValue(s, out int copy))
-                {
-                    copies.Add(s, copy = _grammar.NewState());
-                    work.Push(s);
-                }
-
-                return copy;
-            }
-
-            // The end of a rule has no edges of its own except those that unrolling added.
-            GrammarBuilder.StateEdges first = _grammar.States[start].Mapped(Copy);
-            while (work.TryPop(out int s))
-                _grammar.States[copies[s]] = _grammar.States[s].Mapped(Copy);
+            GrammarBuilder.StateEdges first = CopyBody(callee, to);
             edges.Bytes.AddRange(first.Bytes);
             edges.Tokens.AddRange(first.Tokens);
             edges.Calls.AddRange(first.Calls);
@@ -170,6 +189,31 @@ internal sealed class LeftRecursion
         }
 
         SeparateStart(rule);
+    }
+
+    /// <summary>Copies the states of a rule so that they lead to another end; the edges of the copied start.</summary>
+    private GrammarBuilder.StateEdges CopyBody(int rule, int to)
+    {
+        (int start, int end) = _grammar.Rules[rule];
+        var copies = new Dictionary<int, int>();
+        var work = new Stack<int>();
+        GrammarBuilder.StateEdges first = _grammar.States[start].Mapped(Copy);
+        while (work.TryPop(out int s))
+            _grammar.States[copies[s]] = _grammar.States[s].Mapped(Copy);
+        return first;
+
+        int Copy(int s)
+        {
+            if (s == end)
+                return to;
+            if (!copies.TryGetValue(s, out int copy))
+            {
+                copies.Add(s, copy = _grammar.NewState());
+                work.Push(s);
+            }
+
+            return copy;
+        }
     }
 
     /// <summary>Turns calls of the rule to itself in first place into a loop at its end.</summary>

@@ -12,7 +12,7 @@ public sealed class MaskTests
     private const int DeleteCharacter = 221;
     private const int ValueClose = 32798;
 
-    public static TheoryData<string> Cases => Recordings.Rows("masks.jsonl", "id", l => l.GetProperty("kind").GetString() is "regex" or "json_schema" or "glm_tools");
+    public static TheoryData<string> Cases => Recordings.Rows("masks.jsonl", "id");
 
     [SkippableTheory]
     [MemberData(nameof(Cases))]
@@ -20,7 +20,13 @@ public sealed class MaskTests
     {
         Fixtures.SkipIfAbsent(row);
         JsonElement line = Recordings.Line("masks.jsonl", row);
-        Constraint constraint = Compile(line);
+        Walk(line, Compile(line));
+        if (line.TryGetProperty("lark", out JsonElement lark))
+            Walk(line, Constraint.FromLark(Recordings.Trie, lark.GetString()!));
+    }
+
+    private static void Walk(JsonElement line, Constraint constraint)
+    {
         int[] ids = [.. line.GetProperty("token_ids").EnumerateArray().Select(e => e.GetInt32())];
         JsonElement steps = line.GetProperty("steps");
         ConstraintMatcher matcher = constraint.Start();
@@ -54,6 +60,7 @@ public sealed class MaskTests
             Recordings.Trie,
             line.GetProperty("schema").GetRawText(),
             new JsonSchemaOptions { Whitespace = line.GetProperty("whitespace").GetString() == "flexible" }),
+        "grammar" => Constraint.FromEbnf(Recordings.Trie, line.GetProperty("ebnf").GetString()!),
         "glm_tools" => ToolCallTests.Compile(line),
         string kind => throw new InvalidOperationException($"Unknown kind of constraint '{kind}'."),
         null => throw new InvalidOperationException("A line has no kind."),
