@@ -16,7 +16,7 @@ internal sealed class ModelOptions
 
     private readonly Option<string> _activations = new("--activations")
     {
-        Description = "How products with quantised weights take their activations: f32 (exact, the default) or q8 (8-bit integers, faster).",
+        Description = "How products with quantised weights take their activations: f32 (exact) or q8 (8-bit integers, faster).",
         DefaultValueFactory = _ => "f32",
     };
 

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Glimmer.Quantization;
 using Glimmer.Tensors;
 
 namespace Glimmer.Kernels;
@@ -12,7 +11,7 @@ internal abstract unsafe class BlockKernel
     /// <summary>Tokens of the largest tile.</summary>
     public const int TileTokens = 6;
 
-    private static readonly BlockKernel?[] s_kernels = Kernels();
+    private static readonly BlockKernel?[] s_kernels = new BlockKernel?[Enum.GetValues<DType>().Length];
 
     /// <summary>Columns that share a scale: 32, or 16.</summary>
     public abstract int ColumnsOfScale { get; }
@@ -21,7 +20,11 @@ internal abstract unsafe class BlockKernel
     public abstract bool HasMinimum { get; }
 
     /// <summary>The kernels of a type; null for types without integer blocks.</summary>
-    public static BlockKernel? For(DType type) => s_kernels[(int)type];
+    public static BlockKernel? For(DType type) => Volatile.Read(ref s_kernels[(int)type]);
+
+    /// <summary>Makes the kernels of a layout known; the packed matrix of that layout does so before the first one exists.</summary>
+    public static void Register<TFormat>()
+        where TFormat : struct, IBlockFormat => Volatile.Write(ref s_kernels[(int)TFormat.Type], new Of<TFormat>());
 
     /// <summary>Quantises a row of activations into its place in a tile.</summary>
     public abstract void Quantize(float* x, int columns, int token, int tokens, byte* tile);
@@ -53,25 +56,7 @@ internal abstract unsafe class BlockKernel
     /// <param name="output">[count, 32].</param>
     public abstract void Expand(byte* panel, int from, int count, float* output);
 
-    private static BlockKernel?[] Kernels()
-    {
-        var kernels = new BlockKernel?[Enum.GetValues<DType>().Length];
-        kernels[(int)DType.Q8_0] = new Of<Q8_0Blocks>();
-        kernels[(int)DType.Q4_0] = new Of<Q4_0Blocks>();
-        kernels[(int)DType.Q4_1] = new Of<Q4_1Blocks>();
-        kernels[(int)DType.Q5_0] = new Of<Q5_0Blocks>();
-        kernels[(int)DType.Q5_1] = new Of<Q5_1Blocks>();
-        kernels[(int)DType.Q2_K] = new Of<Q2_KBlocks>();
-        kernels[(int)DType.Q3_K] = new Of<Q3_KBlocks>();
-        kernels[(int)DType.Q4_K] = new Of<Q4_KBlocks>();
-        kernels[(int)DType.Q5_K] = new Of<Q5_KBlocks>();
-        kernels[(int)DType.Q6_K] = new Of<Q6_KBlocks>();
-        kernels[(int)DType.IQ4_NL] = new Of<IQ4_NLBlocks>();
-        kernels[(int)DType.IQ4_XS] = new Of<IQ4_XSBlocks>();
-        kernels[(int)DType.Mxfp4] = new Of<Mxfp4Blocks>();
-        return kernels;
-    }
-
+    /// <summary>The kernels of one layout.</summary>
     private sealed class Of<TFormat> : BlockKernel
         where TFormat : struct, IBlockFormat
     {

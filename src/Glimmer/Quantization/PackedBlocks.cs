@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Glimmer.Kernels;
 using Glimmer.Tensors;
 
 namespace Glimmer.Quantization;
@@ -10,6 +11,8 @@ internal sealed unsafe class PackedBlocks<TFormat>(int rows, int columns)
     where TFormat : struct, IBlockFormat
 {
     private const int BlockColumns = 32;
+
+    static PackedBlocks() => BlockKernel.Register<TFormat>();
 
     private static int BlocksOfSuper => TFormat.Type.BlockElements() / BlockColumns;
 

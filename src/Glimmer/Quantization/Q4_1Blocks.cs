@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Glimmer.Kernels;
 using Glimmer.Tensors;
 
 namespace Glimmer.Quantization;

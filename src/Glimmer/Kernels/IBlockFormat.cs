@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using Glimmer.Tensors;
 
-namespace Glimmer.Quantization;
+namespace Glimmer.Kernels;
 
 /// <summary>
 /// How one quantised type lies in a packed panel of 32 rows, and how it is read back: unsigned codes of at most 8 bits, a scale and perhaps a minimum.
@@ -10,7 +10,7 @@ namespace Glimmer.Quantization;
 /// <remarks>
 /// A panel is a sequence of super-blocks (one GGUF block of 32 rows): <see cref="HeaderBytes"/> of scales that all its blocks share, then blocks of 32 columns,
 /// <see cref="BlockBytes"/> each, scales first and codes from <see cref="CodesAt"/> on. Codes lie in steps of 4 columns: a 32-bit word holds 4 columns of a
-/// row, and the words of the 32 rows lie side by side, so that a register of 8 words serves a product of 4 columns with 8 rows (<see cref="BlockCodes"/>).
+/// row, and the words of the 32 rows lie side by side, so that a register of 8 words serves a product of 4 columns with 8 rows (<c>Quantization.BlockCodes</c>).
 /// A register is one of the four groups of 8 rows of a panel. All reads are the same instructions for any number of tokens.
 /// </remarks>
 internal unsafe interface IBlockFormat
