@@ -9,6 +9,10 @@ switch (args.FirstOrDefault())
         return GemmBenchmark.Run(args[1..]);
     case "grammar":
         return GrammarBenchmark.Run(args[1..]);
+    case "model":
+        return ModelBenchmark.Run(args[1..]);
+    case "packed":
+        return PackedBenchmark.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
     case "vector":

@@ -23,7 +23,7 @@ internal sealed class ChatLoop(Terminal terminal, ChatSession session, AnswerWri
     public void Run(string modelName)
     {
         if (terminal.InputIsTerminal)
-            terminal.Output.WriteLine($"{terminal.Styled("1", modelName)}, context {session.ContextLength} tokens. /help lists the commands, /exit leaves.");
+            terminal.Output.WriteLine($"{terminal.Styled("1", modelName)}, context {session.ContextLength:n0} tokens. /help lists the commands, /exit leaves.");
         while (ReadMessage() is { } line)
         {
             if (line.StartsWith('/') && !line.StartsWith("//", StringComparison.Ordinal))

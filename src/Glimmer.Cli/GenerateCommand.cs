@@ -44,7 +44,7 @@ internal sealed class GenerateCommand : Command
         long start = Stopwatch.GetTimestamp();
         using LoadedModel model = _model.Open(parsed, _terminal);
         TimeSpan load = Stopwatch.GetElapsedTime(start);
-        GenerationOptions options = _sampling.Options(parsed, model.Generation) with { StopTokens = model.StopTokens };
+        GenerationOptions options = _sampling.Options(parsed, model.Generation) with { StopTokens = model.StopTokens, ForbiddenTokens = model.UnusedTokens };
         using var session = new GenerationSession(model.Model, model.Compute, _sampling.Context(parsed, model));
         int[] tokens = Encode(parsed, model, prompt);
         bool json = parsed.GetValue(_json);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Text.Json;
 using Glimmer.Chat;
@@ -59,9 +60,11 @@ internal static class GlimmerCommand
         int parameter = error is ArgumentException ? message.LastIndexOf(" (Parameter '", StringComparison.Ordinal) : -1;
         if (parameter > 0)
             message = message[..parameter];
-        message = string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+        message = OneLine(message);
         return isExpected ? message : $"internal error, please report it: {error.GetType().Name}: {message} (--verbose shows where)";
     }
+
+    private static string OneLine(string text) => string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     private static RootCommand Create(Terminal terminal)
     {
@@ -70,6 +73,14 @@ internal static class GlimmerCommand
             HelpName = "glimmer",
         };
         root.Add(s_verbose);
+        foreach (HelpOption help in root.Options.OfType<HelpOption>())
+        {
+            // The forms of DOS would be offered as completions.
+            help.Aliases.Remove("/h");
+            help.Aliases.Remove("/?");
+        }
+
+        root.SetAction(parsed => new HelpAction().Invoke(parsed));
         root.Add(new ChatCommand(terminal));
         root.Add(new GenerateCommand(terminal));
         root.Add(new ScoreCommand(terminal));
@@ -84,7 +95,7 @@ internal static class GlimmerCommand
 
     private static int UsageError(ParseResult parsed, Terminal terminal)
     {
-        foreach (string message in parsed.Errors.Select(error => error.Message).Distinct())
+        foreach (string message in parsed.Errors.Select(error => OneLine(error.Message)).Distinct())
             terminal.Notice(message);
         string name = string.Concat(Names(parsed.CommandResult.Command).Reverse().Select(part => part + " "));
         terminal.Error.WriteLine($"See '{name}--help'.");

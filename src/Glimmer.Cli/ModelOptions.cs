@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Glimmer.Inference;
+using Glimmer.Operations;
 
 namespace Glimmer.Cli;
 
@@ -12,16 +14,28 @@ internal sealed class ModelOptions
     private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model. Default: the small model that comes with Glimmer.", HelpName = "path" };
     private readonly Option<int?> _threads = NumberOption.Create("--threads", $"Computing threads. Default: one a processor, {Math.Min(Environment.ProcessorCount, MostDefaultThreads)} here.", 1, 1024);
 
+    private readonly Option<string> _activations = new("--activations")
+    {
+        Description = "How products with quantised weights take their activations: f32 (exact, the default) or q8 (8-bit integers, faster).",
+        DefaultValueFactory = _ => "f32",
+    };
+
+    public ModelOptions() => _activations.AcceptOnlyFromAmong("f32", "q8");
+
     /// <summary>Adds the options to a command.</summary>
     public ModelOptions AddTo(Command command)
     {
         command.Add(_model);
         command.Add(_threads);
+        command.Add(_activations);
         return this;
     }
 
     /// <summary>The model's path.</summary>
     public string Path(ParseResult parsed) => parsed.GetValue(_model) ?? EmbeddedModel.Find();
+
+    /// <summary>Whether the option names a model.</summary>
+    public bool IsGiven(SymbolResult result) => result.GetValue(_model) is not null;
 
     /// <summary>Computing threads.</summary>
     public int Threads(ParseResult parsed) => parsed.GetValue(_threads) ?? Math.Min(Environment.ProcessorCount, MostDefaultThreads);
@@ -31,6 +45,9 @@ internal sealed class ModelOptions
     {
         path ??= Path(parsed);
         using var progress = new ProgressLine(terminal);
-        return LoadedModel.Open(path, Threads(parsed), progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null);
+        IProgress<double>? share = progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null;
+        LoadedModel model = LoadedModel.Open(path, Threads(parsed), share, terminal.Interrupted);
+        model.Compute.Activations = parsed.GetValue(_activations) == "q8" ? ActivationType.Q8 : ActivationType.F32;
+        return model;
     }
 }

@@ -11,7 +11,7 @@ internal sealed class SamplingArguments
     private readonly Option<int?> _maxTokens;
     private readonly Option<int?> _context = NumberOption.Create("--context", "Most tokens of prompt and answer together. Default: what the model was made for.", 2, int.MaxValue);
     private readonly Option<float?> _temperature = NumberOption.Create("--temperature", "Randomness: 0 takes the most likely token. Default: what the model's generation_config.json says, else 0.", 0f, 100f);
-    private readonly Option<int?> _topK = NumberOption.Create("--top-k", "Keep the n most likely tokens; 0 keeps all.", 0, int.MaxValue);
+    private readonly Option<int?> _topK = NumberOption.Create("--top-k", "Keep the n most likely tokens; 0 keeps all. Asks for sampling, at temperature 1 unless --temperature says otherwise.", 0, int.MaxValue);
     private readonly Option<float?> _topP = NumberOption.Create("--top-p", "Keep the most likely tokens until their probabilities reach n.", 0f, 1f, aboveMinimum: true);
     private readonly Option<float?> _minP = NumberOption.Create("--min-p", "Keep tokens at least n times as likely as the most likely one.", 0f, 1f);
     private readonly Option<float?> _repetition = NumberOption.Create("--repetition-penalty", "Make tokens that occurred less likely; 1 does nothing.", 0f, 100f, aboveMinimum: true);
@@ -48,7 +48,9 @@ internal sealed class SamplingArguments
     {
         SamplingOptions sampling = SamplingOptions.For(generation);
         // Cutting off unlikely tokens says something only where tokens are drawn.
-        bool draws = parsed.GetValue(_topK) is not null || parsed.GetValue(_topP) is not null || parsed.GetValue(_minP) is not null;
+        bool draws = parsed.GetValue(_topK) > 0 || parsed.GetValue(_topP) < 1 || parsed.GetValue(_minP) > 0;
+        if (draws && parsed.GetValue(_temperature) == 0)
+            throw new UsageException("--top-k, --top-p and --min-p say nothing at --temperature 0, which takes the most likely token.");
         float temperature = parsed.GetValue(_temperature) ?? (draws && sampling.Temperature == 0 ? 1 : sampling.Temperature);
         return new GenerationOptions
         {

@@ -26,6 +26,11 @@ internal sealed class ScoreCommand : Command
         foreach (Option option in (ReadOnlySpan<Option>)[_json, _summary, _special])
             Add(option);
         _model = new ModelOptions().AddTo(this);
+        Validators.Add(result =>
+        {
+            if (result.GetValue(_path) is not null && _model.IsGiven(result))
+                result.AddError("A model and --model exclude each other.");
+        });
         SetAction(Execute);
     }
 

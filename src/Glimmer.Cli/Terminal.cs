@@ -7,7 +7,6 @@ namespace Glimmer.Cli;
 internal sealed class Terminal
 {
     private TextReader? _input;
-    private IAnsiConsole? _tables;
 
     /// <summary>Results.</summary>
     public required TextWriter Output { get; init; }
@@ -99,19 +98,19 @@ internal sealed class Terminal
     /// <summary>Writes a table.</summary>
     public void Write(Table table)
     {
-        if (_tables is null)
+        using var text = new StringWriter();
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
-            _tables = AnsiConsole.Create(new AnsiConsoleSettings
-            {
-                Ansi = Color ? AnsiSupport.Yes : AnsiSupport.No,
-                ColorSystem = Color ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
-                Interactive = InteractionSupport.No,
-                Out = new AnsiConsoleOutput(Output),
-            });
-            _tables.Profile.Width = OutputIsTerminal ? Math.Max(40, Console.WindowWidth) : 4096;
-            _tables.Profile.Capabilities.Unicode = true;
-        }
-
-        _tables.Write(table);
+            Ansi = Color ? AnsiSupport.Yes : AnsiSupport.No,
+            ColorSystem = Color ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
+            Interactive = InteractionSupport.No,
+            Out = new AnsiConsoleOutput(text),
+        });
+        console.Profile.Width = OutputIsTerminal ? Math.Max(40, Console.WindowWidth) : 4096;
+        console.Profile.Capabilities.Unicode = true;
+        console.Write(table);
+        // Columns are filled up with spaces, which serve no one at the end of a line.
+        foreach (string line in text.ToString().TrimEnd().Split('\n'))
+            Output.WriteLine(line.TrimEnd());
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 
 namespace Glimmer.Cli;
 
@@ -44,7 +45,7 @@ internal sealed class TextInput
             return text;
         string? file = parsed.GetValue(_file);
         if (file is not (null or "-"))
-            return File.ReadAllText(file);
+            return ReadFile(file);
         if (file is null && terminal.InputIsTerminal)
             throw new UsageException($"no text: use {_text.Name} or {_file.Name}, or pipe it in.");
         return terminal.Input.ReadToEnd();
@@ -55,6 +56,20 @@ internal sealed class TextInput
     {
         string text = Read(parsed, terminal);
         return parsed.GetValue(_text) is not null ? text : WithoutLastLineBreak(text);
+    }
+
+    /// <summary>Reads a UTF-8 file without changing it: a text with replaced characters would be another text.</summary>
+    /// <exception cref="UsageException">The file is not UTF-8.</exception>
+    public static string ReadFile(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
+        }
+        catch (DecoderFallbackException)
+        {
+            throw new UsageException($"'{path}' is not valid UTF-8. Convert it first, for example with iconv.");
+        }
     }
 
     /// <summary>Drops one line break at the end.</summary>

@@ -57,7 +57,7 @@ internal sealed class TokenizeCommand : Command
             return text;
         string? file = parsed.GetValue(_file);
         if (file is not (null or "-"))
-            return File.ReadAllText(file);
+            return TextInput.ReadFile(file);
         if (file is null && _terminal.InputIsTerminal)
             throw new UsageException("no text: give one, use --file or --jsonl, or pipe it in.");
         return _terminal.Input.ReadToEnd();

@@ -75,16 +75,16 @@ internal sealed class VerifyCommand : Command
         _terminal.Output.WriteLine($"{_terminal.Styled("1", name)}: {_terminal.Styled(result.Passed ? "32" : "31", verdict)} ({result.Time.TotalSeconds:f1} s)");
         if (result.Differences.Count == 0)
             return;
-        Table table = all ? _terminal.NewTable("key", "quantity", "#numbers", "#difference", "#tolerance", "") : _terminal.NewTable("quantity", "#values", "#numbers", "#difference", "#tolerance", "worst", "");
+        Table table = all ? _terminal.NewTable("key", "quantity", "#numbers", "#difference", "#tolerance", "result") : _terminal.NewTable("quantity", "#values", "#numbers", "#difference", "#tolerance", "worst", "result");
         if (all)
         {
             foreach (ReferenceDifference d in result.Differences)
-                Terminal.AddRow(table, d.Key, d.Quantity, Count(d.Values), Number(d.Largest), Number(d.Tolerance), d.Passed ? "" : "ABOVE");
+                Terminal.AddRow(table, d.Key, d.Quantity, Count(d.Values), Number(d.Largest), Number(d.Tolerance), d.Passed ? "ok" : "ABOVE");
         }
         else
         {
             foreach (QuantityDifference q in result.Quantities)
-                Terminal.AddRow(table, q.Name, Count(q.Keys), Count(q.Values), Number(q.Worst.Largest), Number(q.Worst.Tolerance), q.Worst.Key, q.Worst.Passed ? "" : "ABOVE");
+                Terminal.AddRow(table, q.Name, Count(q.Keys), Count(q.Values), Number(q.Worst.Largest), Number(q.Worst.Tolerance), q.Worst.Key, q.Worst.Passed ? "ok" : "ABOVE");
         }
 
         _terminal.Write(table);

@@ -16,6 +16,10 @@ public sealed class ChatSession : IDisposable
     private readonly List<ChatMessage> _messages = [];
     private int _omitted;
 
+    // The last prompt and answer as text and as the ids that were really seen and generated: what the next prompt repeats is not tokenised again.
+    private string _spokenText = "";
+    private int[] _spokenIds = [];
+
     /// <summary>Starts an empty conversation.</summary>
     /// <param name="model">The model; shared, not owned.</param>
     /// <param name="options">How answers are generated; the model's stop tokens are added.</param>
@@ -29,7 +33,7 @@ public sealed class ChatSession : IDisposable
         if (model.Template is null)
             throw new UnsupportedModelException($"'{model.Path}' has no chat template, so it cannot chat. Use 'generate' to continue a text.");
         _model = model;
-        _options = options with { StopTokens = [.. options.StopTokens, .. model.StopTokens] };
+        _options = options with { StopTokens = [.. options.StopTokens, .. model.StopTokens], ForbiddenTokens = (int[])[.. options.ForbiddenTokens.Span, .. model.UnusedTokens.Span] };
         _session = new GenerationSession(model.Model, model.Compute, contextLength);
         Tools = tools ?? [];
     }
@@ -63,6 +67,7 @@ public sealed class ChatSession : IDisposable
     {
         _messages.Clear();
         _omitted = 0;
+        _spokenText = "";
     }
 
     /// <summary>Replaces the conversation. Its first message becomes <see cref="System"/> when it is a system message.</summary>
@@ -89,8 +94,8 @@ public sealed class ChatSession : IDisposable
         _messages.Add(message);
         try
         {
-            int[] prompt = Fit(out string text);
-            return Answer(prompt, text, cancellationToken);
+            (int[] prompt, string text, int omitted) = Fit();
+            return Answer(prompt, text, omitted, cancellationToken);
         }
         catch
         {
@@ -102,9 +107,10 @@ public sealed class ChatSession : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _session.Dispose();
 
-    private IEnumerable<MessageEvent> Answer(int[] prompt, string text, CancellationToken cancellationToken)
+    private IEnumerable<MessageEvent> Answer(int[] prompt, string text, int omitted, CancellationToken cancellationToken)
     {
         int asked = _messages.Count;
+        var generated = new List<int>();
         GlmMessageParser parser = _model.Template!.CreateParser(text, Tools);
         var detokenizer = new Detokenizer(_model.Tokenizer, skipSpecial: true);
         var meter = new GenerationMeter(prompt.Length);
@@ -115,6 +121,7 @@ public sealed class ChatSession : IDisposable
             {
                 meter.ReusedTokens = _session.ReusedTokens;
                 meter.Count(token);
+                generated.Add(token.Token);
                 if (token.Finish == FinishReason.Stop)
                     break;
                 foreach (MessageEvent item in parser.Append(detokenizer.Append(token.Token)))
@@ -126,6 +133,9 @@ public sealed class ChatSession : IDisposable
             foreach (MessageEvent item in parser.Complete())
                 yield return item;
             _messages.Add(parser.Message.ToChatMessage());
+            _omitted = omitted;
+            _spokenIds = [.. prompt, .. generated];
+            _spokenText = text + _model.Tokenizer.Decode([.. generated]);
         }
         finally
         {
@@ -135,22 +145,26 @@ public sealed class ChatSession : IDisposable
     }
 
     // Leaves out turns until a quarter of the context, or what the answer may take, is free.
-    private int[] Fit(out string text)
+    private (int[] Prompt, string Text, int Omitted) Fit()
     {
         int wanted = Math.Min(_options.MaxTokens, ContextLength / 4);
-        while (true)
+        for (int omitted = _omitted; ;)
         {
-            IReadOnlyList<ChatMessage> kept = [.. System is null ? (ChatMessage[])[] : [ChatMessage.System(System)], .. _messages.Skip(_omitted)];
-            int[] prompt = _model.EncodeChat(kept, new ChatTemplateOptions { Tools = Tools, EnableThinking = EnableThinking }, out text);
-            if (ContextLength - prompt.Length >= wanted)
-                return prompt;
-            int next = _messages.FindIndex(_omitted + 1, message => message.Role == "user");
-            if (next > 0)
-                _omitted = next;
-            else if (prompt.Length < ContextLength)
-                return prompt;
-            else
+            IReadOnlyList<ChatMessage> kept = [.. System is null ? (ChatMessage[])[] : [ChatMessage.System(System)], .. _messages.Skip(omitted)];
+            RenderedText rendered = _model.RenderChat(kept, new ChatTemplateOptions { Tools = Tools, EnableThinking = EnableThinking });
+            int[] prompt = Encode(rendered);
+            int next = _messages.FindIndex(omitted + 1, message => message.Role == "user");
+            if (ContextLength - prompt.Length >= wanted || (next < 0 && prompt.Length < ContextLength))
+                return (prompt, rendered.Text, omitted);
+            if (next < 0)
                 throw new ArgumentException($"The message does not fit: with it alone the prompt has {prompt.Length} tokens, and the context holds {ContextLength} with room for at least one more.");
+            omitted = next;
         }
     }
+
+    // Where the prompt goes on from the last answer, what the model produced stays as it was produced.
+    private int[] Encode(RenderedText rendered) =>
+        _spokenText.Length > 0 && rendered.Text.StartsWith(_spokenText, StringComparison.Ordinal)
+            ? [.. _spokenIds, .. _model.Encode(rendered, _spokenText.Length)]
+            : _model.Encode(rendered);
 }

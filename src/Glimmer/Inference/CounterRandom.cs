@@ -40,7 +40,7 @@ public static class CounterRandom
         return new Words(x, y, z, w);
     }
 
-    /// <summary>Uniform numbers in (0, 1), 53 bits, never an end point.</summary>
+    /// <summary>Uniform numbers in (0, 1), 52 bits, never an end point.</summary>
     /// <param name="seed">Seed of the request or run.</param>
     /// <param name="purpose">What the draw is for.</param>
     /// <param name="position">Position in the sequence, or step.</param>
@@ -48,8 +48,9 @@ public static class CounterRandom
     public static double Uniform(ulong seed, DrawPurpose purpose, long position, uint index)
     {
         Words words = Philox(new Words(index, (uint)position, (uint)(position >> 32), (uint)purpose), (uint)seed, (uint)(seed >> 32));
-        ulong bits = ((ulong)words.X << 32 | words.Y) >> 11;
-        return (bits + 0.5) * (1.0 / (1UL << 53));
+        // 52 bits: with one more, the largest value would round to 1.
+        ulong bits = ((ulong)words.X << 32 | words.Y) >> 12;
+        return (bits + 0.5) * (1.0 / (1UL << 52));
     }
 
     /// <summary>Standard Gumbel noise, <c>-log(-log(u))</c>, in fp64: adding it to log-probabilities and taking the maximum samples from them.</summary>

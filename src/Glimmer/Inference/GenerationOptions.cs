@@ -12,8 +12,20 @@ public sealed record GenerationOptions
     /// <summary>Tokens that end the generation; the one that occurs is reported as the last token.</summary>
     public IReadOnlyCollection<int> StopTokens { get; init; } = [];
 
+    /// <summary>Tokens that are never generated: rows of the embedding that no token has (<see cref="LoadedModel.UnusedTokens"/>).</summary>
+    public ReadOnlyMemory<int> ForbiddenTokens { get; init; }
+
     /// <summary>Tokens of the prompt that one forward pass takes at most.</summary>
     public int PrefillChunk { get; init; } = 256;
+
+    /// <summary>Throws when a value makes no sense.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Names the option and its range.</exception>
+    public void Check()
+    {
+        Sampling.Check();
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxTokens);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(PrefillChunk);
+    }
 }
 
 /// <summary>Why a generation ended.</summary>

@@ -25,6 +25,8 @@ public sealed class GenerationSession : IDisposable
     /// <param name="contextLength">Most positions to use; 0 for what the model was made for.</param>
     public GenerationSession(CausalLm model, Compute compute, int contextLength = 0)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(contextLength);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(contextLength, model.Config.MaxPositionEmbeddings);
         (_model, _compute) = (model, compute);
         ContextLength = contextLength == 0 ? model.Config.MaxPositionEmbeddings : contextLength;
         _cache = new KeyValueCache(model.CacheSlots);
@@ -44,6 +46,7 @@ public sealed class GenerationSession : IDisposable
     /// <exception cref="ArgumentException">The prompt is empty or does not fit into the context.</exception>
     public IEnumerable<GeneratedToken> Generate(ReadOnlyMemory<int> prompt, GenerationOptions options, CancellationToken cancellationToken = default)
     {
+        options.Check();
         if (prompt.IsEmpty)
             throw new ArgumentException("The prompt is empty; a model needs at least one token to continue.", nameof(prompt));
         if (prompt.Length >= ContextLength)
@@ -65,7 +68,7 @@ public sealed class GenerationSession : IDisposable
         for (int generated = 1; ; generated++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            TokenLogprob next = sampler.Next(logits.F32, _tokens.Count);
+            TokenLogprob next = sampler.Next(logits.F32, _tokens.Count, options.ForbiddenTokens.Span);
             FinishReason? finish = options.StopTokens.Contains(next.Token) ? FinishReason.Stop
                 : generated >= options.MaxTokens ? FinishReason.Length
                 : _tokens.Count + 1 >= ContextLength ? FinishReason.Context

@@ -19,6 +19,7 @@ public sealed class LoadedModel : IDisposable
         Team = team;
         _template = new Lazy<ChatTemplate?>(() => TokenizerFiles.TemplateOf(tokenizer));
         StopTokens = Stops(checkpoint, tokenizer);
+        UnusedTokens = Enumerable.Range(0, model.Config.VocabSize).Where(id => id >= tokenizer.VocabularySize || !tokenizer.HasToken(id)).ToArray();
     }
 
     /// <summary>The folder or file.</summary>
@@ -40,6 +41,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>Tokens that end an answer.</summary>
     public IReadOnlyCollection<int> StopTokens { get; }
 
+    /// <summary>Ids of the output matrix that the tokenizer has no token for (padding rows); they must not be generated.</summary>
+    public ReadOnlyMemory<int> UnusedTokens { get; }
+
     /// <summary>The computing threads.</summary>
     public ThreadTeam Team { get; }
 
@@ -50,23 +54,28 @@ public sealed class LoadedModel : IDisposable
     /// <param name="path">A Hugging Face folder or a GGUF file.</param>
     /// <param name="threads">Computing threads.</param>
     /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
+    /// <param name="cancellationToken">Ends the loading between two tensors.</param>
     /// <exception cref="ModelFormatException">A file is missing or damaged.</exception>
     /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or an option is not supported.</exception>
-    public static LoadedModel Open(string path, int threads, IProgress<double>? progress = null)
+    public static LoadedModel Open(string path, int threads, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
     {
         Checkpoint checkpoint = Checkpoint.Open(path);
         ThreadTeam? team = null;
         CausalLm? model = null;
+        Task<Tokenizer>? tokenizer = null;
         try
         {
             _ = checkpoint.Config; // names an unsupported architecture before anything is loaded
-            Task<Tokenizer> tokenizer = Task.Run(() => OpenTokenizer(checkpoint));
+            tokenizer = Task.Run(() => OpenTokenizer(checkpoint), CancellationToken.None);
             team = new ThreadTeam(threads);
-            model = checkpoint.LoadModel(team, progress: progress is null ? null : new Share(checkpoint, progress));
+            model = checkpoint.LoadModel(team, progress: new Share(checkpoint, progress, cancellationToken));
             return new LoadedModel(checkpoint, model, tokenizer.GetAwaiter().GetResult(), team);
         }
         catch
         {
+            // The tokenizer may still be read from the mapped file. Its own error, if any, is not the first one.
+            if (tokenizer is not null)
+                Task.WhenAny(tokenizer).GetAwaiter().GetResult();
             model?.Dispose();
             team?.Dispose();
             checkpoint.Dispose();
@@ -81,18 +90,43 @@ public sealed class LoadedModel : IDisposable
         return checkpoint.Gguf is { } gguf ? TokenizerFiles.FromGguf(gguf) : Tokenizer.Load(checkpoint.Folder!);
     }
 
-    /// <summary>The prompt of a conversation as ids. Control tokens are recognised only where the template wrote them, never in message text.</summary>
+    /// <summary>Renders a conversation with the checkpoint's template.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="options">Tools, thinking, and what else the template knows.</param>
+    /// <exception cref="UnsupportedModelException">The model has no chat template.</exception>
+    public RenderedText RenderChat(IReadOnlyList<ChatMessage> messages, ChatTemplateOptions? options = null) =>
+        Template?.Render(messages, options)
+        ?? throw new UnsupportedModelException($"'{Path}' has no chat template, so it cannot chat. Use 'generate' to continue a text.");
+
+    /// <summary>A rendered prompt as ids. Control tokens are recognised only where the template wrote them, never in message text.</summary>
+    /// <param name="rendered">The prompt.</param>
+    /// <param name="from">First character to encode.</param>
+    public int[] Encode(RenderedText rendered, int from = 0)
+    {
+        ArgumentNullException.ThrowIfNull(rendered);
+        var segments = new List<TextSegment>();
+        int start = 0;
+        foreach (RenderedSegment segment in rendered.Segments)
+        {
+            int skip = Math.Clamp(from - start, 0, segment.Text.Length);
+            if (skip < segment.Text.Length)
+                segments.Add(new TextSegment(segment.Text[skip..], segment.FromTemplate));
+            start += segment.Text.Length;
+        }
+
+        return Tokenizer.Encode(segments);
+    }
+
+    /// <summary>The prompt of a conversation as ids.</summary>
     /// <param name="messages">The conversation.</param>
     /// <param name="options">Tools, thinking, and what else the template knows.</param>
     /// <param name="text">The rendered prompt.</param>
     /// <exception cref="UnsupportedModelException">The model has no chat template.</exception>
     public int[] EncodeChat(IReadOnlyList<ChatMessage> messages, ChatTemplateOptions? options, out string text)
     {
-        if (Template is null)
-            throw new UnsupportedModelException($"'{Path}' has no chat template, so it cannot chat. Use 'generate' to continue a text.");
-        RenderedText rendered = Template.Render(messages, options);
+        RenderedText rendered = RenderChat(messages, options);
         text = rendered.Text;
-        return Tokenizer.Encode([.. rendered.Segments.Select(segment => new TextSegment(segment.Text, segment.FromTemplate))]);
+        return Encode(rendered);
     }
 
     /// <inheritdoc/>
@@ -115,11 +149,15 @@ public sealed class LoadedModel : IDisposable
         return stops;
     }
 
-    private sealed class Share(Checkpoint checkpoint, IProgress<double> progress) : IProgress<long>
+    private sealed class Share(Checkpoint checkpoint, IProgress<double>? progress, CancellationToken cancellationToken) : IProgress<long>
     {
         private readonly double _total = checkpoint.Weights.Tensors.Sum(tensor => (double)tensor.Count);
         private double _done;
 
-        public void Report(long value) => progress.Report(Math.Min(1, (_done += value) / _total));
+        public void Report(long value)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            progress?.Report(Math.Min(1, (_done += value) / _total));
+        }
     }
 }

@@ -2,50 +2,76 @@ using Glimmer.Kernels;
 
 namespace Glimmer.Inference;
 
-/// <summary>A chosen token with its log-probability under the model (before penalties, temperature and filters).</summary>
+/// <summary>A token with a log-probability.</summary>
 public readonly record struct TokenLogprob(int Token, float Logprob);
 
-/// <summary>Chooses tokens: penalties, temperature, top-k, top-p, min-p, then <c>argmax(log p + gumbel)</c>.</summary>
+/// <summary>Chooses tokens: penalties, logit bias, constraint mask, temperature, top-k, top-p, min-p, then <c>argmax(log p + gumbel)</c>.</summary>
 /// <remarks>
 /// The noise of an entry is keyed by (seed, position, id), so a request's tokens do not depend on the requests beside it, and verifying a draft against
 /// the same draw changes no token. Ties go to the lower id. One sampler serves one sequence.
 /// </remarks>
 public sealed class Sampler
 {
+    // -log(-log(u)) of the largest u that CounterRandom draws, 1 - 2^-53, rounded up.
+    private const double LargestNoise = 37.5;
+
+    private static readonly SamplingOptions s_unfiltered = new();
+
     private readonly SamplingOptions _options;
-    private readonly float[] _scores;
-    private readonly int[] _order;
+    private readonly SamplingScratch _scratch;
+    private readonly ITokenConstraint? _constraint;
+    private readonly KeyValuePair<int, float>[] _bias;
     private readonly Dictionary<int, int> _generated = [];
     private readonly HashSet<int> _seen = [];
 
-    /// <summary>Creates a sampler.</summary>
+    /// <summary>Creates a sampler with memory of its own.</summary>
     /// <param name="options">How to choose.</param>
     /// <param name="vocabulary">V.</param>
     /// <param name="prompt">Tokens that the repetition penalty counts as seen.</param>
-    public Sampler(SamplingOptions options, int vocabulary, ReadOnlySpan<int> prompt)
+    /// <param name="constraint">Which tokens are allowed; null for all.</param>
+    public Sampler(SamplingOptions options, int vocabulary, ReadOnlySpan<int> prompt, ITokenConstraint? constraint = null)
+        : this(options, new SamplingScratch(vocabulary), prompt, constraint)
     {
+    }
+
+    internal Sampler(SamplingOptions options, SamplingScratch scratch, ReadOnlySpan<int> prompt, ITokenConstraint? constraint)
+    {
+        ArgumentNullException.ThrowIfNull(options);
         options.Check();
-        _options = options;
-        _scores = new float[vocabulary];
-        _order = new int[vocabulary];
+        (_options, _scratch, _constraint) = (options, scratch, constraint);
+        _bias = options.LogitBias is null ? [] : [.. options.LogitBias];
+        foreach ((int token, float _) in _bias)
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(token, scratch.Scores.Length, nameof(SamplingOptions.LogitBias));
+        if (options.RepetitionPenalty == 1)
+            return;
         foreach (int token in prompt)
             _seen.Add(token);
     }
 
+    /// <summary>Scores after all stages, [V], of the last <see cref="Choose"/>. With temperature 0 the temperature and what follows it are left out.</summary>
+    internal ReadOnlySpan<float> Scores => _scratch.Scores;
+
+    /// <summary>Ids that could be drawn in the last <see cref="Choose"/>.</summary>
+    internal ReadOnlySpan<int> Kept => _scratch.Kept.AsSpan(0, KeptCount);
+
+    private int KeptCount { get; set; }
+
     /// <summary>Chooses the token for a position and remembers it for the penalties.</summary>
     /// <param name="logits">[V]. Unchanged.</param>
     /// <param name="position">Position the token will have.</param>
+    /// <param name="forbidden">Tokens that may not come.</param>
+    /// <returns>The token with its log-probability under the model, before any stage.</returns>
     /// <exception cref="ArithmeticException">A logit is NaN.</exception>
-    public TokenLogprob Next(ReadOnlySpan<float> logits, long position)
+    /// <exception cref="InvalidOperationException">The constraint or the bias forbids every token.</exception>
+    public TokenLogprob Next(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden = default)
     {
-        int token = Choose(logits, position);
-        _seen.Add(token);
-        _generated[token] = _generated.GetValueOrDefault(token) + 1;
+        int token = Choose(logits, position, forbidden, wantKept: false);
+        Accept(token);
         return new TokenLogprob(token, logits[token] - LogSumExp(logits));
     }
 
-    // The same function as the loss and the scorer, so that log-probabilities agree in every bit.
-    private static unsafe float LogSumExp(ReadOnlySpan<float> logits)
+    /// <summary>Log-sum-exp of logits, by the function that the loss and the scorer use, so that log-probabilities agree in every bit.</summary>
+    internal static unsafe float LogSumExp(ReadOnlySpan<float> logits)
     {
         float lse;
         fixed (float* row = logits)
@@ -53,30 +79,89 @@ public sealed class Sampler
         return lse;
     }
 
-    private int Choose(ReadOnlySpan<float> logits, long position)
+    /// <summary>Log of the sum of <c>exp(score)</c> over the kept tokens of the last <see cref="Choose"/>, in fp64.</summary>
+    internal double KeptLogSumExp()
     {
-        Span<float> scores = _scores;
+        float best = float.NegativeInfinity;
+        foreach (int id in Kept)
+            best = MathF.Max(best, Scores[id]);
+        double sum = 0;
+        foreach (int id in Kept)
+            sum += Math.Exp((double)Scores[id] - best);
+        return best + Math.Log(sum);
+    }
+
+    /// <summary>Chooses the token for a position; changes nothing that a later choice depends on.</summary>
+    /// <param name="logits">[V]. Unchanged.</param>
+    /// <param name="position">Position the token will have.</param>
+    /// <param name="forbidden">Tokens that may not come now (stop tokens before the least length).</param>
+    /// <param name="wantKept">Whether <see cref="Kept"/> is filled with temperature 0 too, where the choice does not need it.</param>
+    internal int Choose(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden, bool wantKept)
+    {
+        Span<float> scores = _scratch.Scores;
         logits.CopyTo(scores);
         Penalise(scores);
-        int best = ArgMax(scores);
+        Mask(scores, forbidden);
+        int best = TopK.ArgMax(scores);
+        if (float.IsNegativeInfinity(scores[best]))
+            throw new InvalidOperationException("No token is allowed here: the constraint, the logit bias or the least length forbids every one.");
         if (_options.Temperature == 0)
+        {
+            KeptCount = wantKept ? TokenFilter.Keep(s_unfiltered, scores, scores[best], _scratch) : 0;
             return best;
+        }
 
-        float inverse = 1f / _options.Temperature;
-        for (int i = 0; i < scores.Length; i++)
-            scores[i] *= inverse;
-        ReadOnlySpan<int> kept = Filter(scores, best);
-        // The normaliser is the same for all entries, so log p + gumbel orders like score + gumbel.
-        int chosen = kept[0];
-        double largest = double.NegativeInfinity;
+        if (_options.Temperature != 1)
+        {
+            // Relative to the best one, so that no temperature overflows above.
+            float top = scores[best];
+            for (int i = 0; i < scores.Length; i++)
+                scores[i] = (scores[i] - top) / _options.Temperature;
+        }
+
+        KeptCount = TokenFilter.Keep(_options, scores, scores[best], _scratch);
+        return Draw(scores, Kept, best, new KeyedNoise(_options.Seed, position));
+    }
+
+    /// <summary>Remembers a token that is final.</summary>
+    internal void Accept(int token)
+    {
+        if (_options.RepetitionPenalty != 1)
+            _seen.Add(token);
+        if (_options.FrequencyPenalty != 0 || _options.PresencePenalty != 0)
+            _generated[token] = _generated.GetValueOrDefault(token) + 1;
+        _constraint?.Accept(token);
+    }
+
+    /// <summary><c>argmax(score + noise)</c> over the kept tokens. The normaliser is the same for all, so it orders like log p + noise.</summary>
+    /// <remarks>Noise is bounded: what cannot win is not drawn.</remarks>
+    internal static int Draw<TNoise>(ReadOnlySpan<float> scores, ReadOnlySpan<int> kept, int best, TNoise noise)
+        where TNoise : struct, INoise
+    {
+        int chosen = best;
+        double largest = scores[best] + noise.Of(best);
         foreach (int id in kept)
         {
-            double value = scores[id] + CounterRandom.Gumbel(_options.Seed, DrawPurpose.Sampling, position, (uint)id);
+            if (scores[id] + LargestNoise < largest || id == best)
+                continue;
+            double value = scores[id] + noise.Of(id);
             if (value > largest || (value == largest && id < chosen))
                 (largest, chosen) = (value, id);
         }
 
         return chosen;
+    }
+
+    /// <summary>Gumbel noise of each token at one position.</summary>
+    internal interface INoise
+    {
+        /// <summary>The noise of a token.</summary>
+        double Of(int id);
+    }
+
+    private readonly struct KeyedNoise(ulong seed, long position) : INoise
+    {
+        public double Of(int id) => CounterRandom.Gumbel(seed, DrawPurpose.Sampling, position, (uint)id);
     }
 
     private void Penalise(Span<float> scores)
@@ -93,80 +178,25 @@ public sealed class Sampler
             scores[token] -= (_options.FrequencyPenalty * count) + _options.PresencePenalty;
     }
 
-    // The ids that may be drawn. Sorting is needed only when something is cut off.
-    private ReadOnlySpan<int> Filter(ReadOnlySpan<float> scores, int best)
+    private void Mask(Span<float> scores, ReadOnlySpan<int> forbidden)
     {
-        int count = 0;
-        float floor = _options.MinP > 0 ? scores[best] + MathF.Log(_options.MinP) : float.NegativeInfinity;
-        bool sorted = _options.TopK > 0 || _options.TopP < 1;
-        for (int i = 0; i < scores.Length; i++)
+        foreach ((int token, float bias) in _bias)
+            scores[token] += bias;
+        foreach (int token in forbidden)
+            scores[token] = float.NegativeInfinity;
+        if (_constraint is null)
+            return;
+        ulong[] mask = _scratch.Mask;
+        _constraint.Mask(mask);
+        for (int word = 0; word < mask.Length; word++)
         {
-            // min-p compares with the most likely token, which no filter removes, so it may run first when nothing is renormalised before it.
-            if (float.IsNegativeInfinity(scores[i]) || (!sorted && scores[i] < floor))
-                continue;
-            _order[count++] = i;
+            for (ulong left = ~mask[word]; left != 0; left &= left - 1)
+            {
+                int id = (word * 64) + System.Numerics.BitOperations.TrailingZeroCount(left);
+                if (id >= scores.Length)
+                    break;
+                scores[id] = float.NegativeInfinity;
+            }
         }
-
-        if (!sorted)
-            return _order.AsSpan(0, count);
-        Span<int> order = _order.AsSpan(0, count);
-        if (_options.TopK > 0 && _options.TopK < count)
-            order = order[..KeepTopK(scores, order, _options.TopK)];
-        order.Sort((a, b) => _scores[b].CompareTo(_scores[a]) is not 0 and var byScore ? byScore : a.CompareTo(b));
-        if (_options.TopP < 1)
-            order = order[..NucleusSize(scores, order)];
-        int last = order.Length;
-        while (last > 1 && scores[order[last - 1]] < floor)
-            last--;
-        return order[..last];
-    }
-
-    // Moves the k largest to the front (ties: lower id), in expected linear time.
-    private static int KeepTopK(ReadOnlySpan<float> scores, Span<int> order, int k)
-    {
-        var heap = new PriorityQueue<int, (float, int)>(k + 1);
-        foreach (int id in order)
-        {
-            // Smallest first: the lower score, then the higher id.
-            if (heap.Count < k)
-                heap.Enqueue(id, (scores[id], -id));
-            else
-                heap.EnqueueDequeue(id, (scores[id], -id));
-        }
-
-        for (int i = heap.Count - 1; i >= 0; i--)
-            order[i] = heap.Dequeue();
-        return k;
-    }
-
-    // The shortest prefix whose probabilities, renormalised over what top-k kept, reach top-p.
-    private int NucleusSize(ReadOnlySpan<float> scores, ReadOnlySpan<int> order)
-    {
-        double total = 0;
-        foreach (int id in order)
-            total += Math.Exp((double)scores[id] - scores[order[0]]);
-        double mass = 0;
-        for (int i = 0; i < order.Length; i++)
-        {
-            mass += Math.Exp((double)scores[order[i]] - scores[order[0]]);
-            if (mass >= _options.TopP * total)
-                return i + 1;
-        }
-
-        return order.Length;
-    }
-
-    private static int ArgMax(ReadOnlySpan<float> values)
-    {
-        int best = 0;
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (float.IsNaN(values[i]))
-                throw new ArithmeticException($"The logit of token {i} is NaN: the weights or the inputs are damaged.");
-            if (values[i] > values[best])
-                best = i;
-        }
-
-        return best;
     }
 }

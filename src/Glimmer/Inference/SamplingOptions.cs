@@ -1,9 +1,10 @@
+using System.Collections.ObjectModel;
 using Glimmer.Models;
 
 namespace Glimmer.Inference;
 
 /// <summary>How the next token is chosen from the logits. The defaults take the most likely token.</summary>
-/// <remarks>Stages run in this order: repetition, frequency and presence penalty, temperature, top-k, top-p, min-p.</remarks>
+/// <remarks>Stages run in this order: repetition, frequency and presence penalty, logit bias, constraint mask, temperature, top-k, top-p, min-p.</remarks>
 public sealed record SamplingOptions
 {
     /// <summary>Divides the logits; 0 takes the most likely token.</summary>
@@ -26,6 +27,9 @@ public sealed record SamplingOptions
 
     /// <summary>Subtracted from a token's logit if it was generated at all.</summary>
     public float PresencePenalty { get; init; }
+
+    /// <summary>Added to the logits of these tokens; null for none. Negative infinity forbids a token.</summary>
+    public IReadOnlyDictionary<int, float>? LogitBias { get; init; }
 
     /// <summary>Seed of the random draws: the same seed gives the same text.</summary>
     public ulong Seed { get; init; }
@@ -51,6 +55,8 @@ public sealed record SamplingOptions
         Require(RepetitionPenalty > 0 && float.IsFinite(RepetitionPenalty), nameof(RepetitionPenalty), RepetitionPenalty, "a positive number");
         Require(float.IsFinite(FrequencyPenalty), nameof(FrequencyPenalty), FrequencyPenalty, "a number");
         Require(float.IsFinite(PresencePenalty), nameof(PresencePenalty), PresencePenalty, "a number");
+        foreach ((int token, float bias) in LogitBias ?? ReadOnlyDictionary<int, float>.Empty)
+            Require(token >= 0 && !float.IsNaN(bias) && !float.IsPositiveInfinity(bias), nameof(LogitBias), $"{token}: {bias}", "token ids with numbers");
     }
 
     private static void Require(bool condition, string name, object value, string expected)

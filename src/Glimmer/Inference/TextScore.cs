@@ -1,9 +1,14 @@
+using System.Text;
+
 namespace Glimmer.Inference;
 
 /// <summary>How likely a text is under a model. The first token has no prediction and is not scored.</summary>
 /// <param name="Tokens">All tokens of the text.</param>
 /// <param name="LogProbabilities">Natural logarithms; entry i belongs to token i + 1.</param>
-/// <param name="ScoredBytes">Bytes of the scored tokens.</param>
+/// <param name="ScoredBytes">
+/// Bytes of all tokens without those of the first one, decoded by itself: if it ends inside a character, its part of that counts as U+FFFD, three bytes. So do the recordings
+/// that figures are compared with.
+/// </param>
 public sealed record TextScore(IReadOnlyList<int> Tokens, IReadOnlyList<float> LogProbabilities, long ScoredBytes)
 {
     /// <summary>Sum of the log-probabilities, in fp64.</summary>
@@ -28,8 +33,8 @@ public sealed record TextScore(IReadOnlyList<int> Tokens, IReadOnlyList<float> L
         if (tokens.Length < 2)
             throw new ArgumentException($"The text has {tokens.Length} tokens; at least two are needed, because the first has no prediction.");
         float[] values = TextScorer.LogProbabilities(model.Model, model.Compute, tokens, progress: progress, cancellationToken: cancellationToken);
-        long bytes = 0;
-        foreach (int token in tokens.AsSpan(1))
+        long bytes = -Encoding.UTF8.GetByteCount(model.Tokenizer.Decode(tokens.AsSpan(0, 1)));
+        foreach (int token in tokens)
             bytes += model.Tokenizer.TokenBytes(token).Length;
         return new TextScore(tokens, values, bytes);
     }

@@ -25,7 +25,7 @@ public static class TextScorer
         int context = model.Config.MaxPositionEmbeddings;
         var result = new float[Math.Max(tokens.Length - 1, 0)];
         int done = 0; // entries of the result
-        for (int start = 0; done < result.Length; start += context / 2)
+        for (int start = 0; done < result.Length; start += Math.Max(1, context / 2))
         {
             int length = Math.Min(context, tokens.Length - start);
             Window(model, compute, tokens.Slice(start, length), chunk, result.AsSpan(start, length - 1), done - start, progress, start, cancellationToken);

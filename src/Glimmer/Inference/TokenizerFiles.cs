@@ -1,5 +1,6 @@
 using Glimmer.Chat;
 using Glimmer.Formats;
+using Glimmer.Models;
 using Glimmer.Tokenization;
 
 namespace Glimmer.Inference;
@@ -84,9 +85,7 @@ public static class TokenizerFiles
     {
         if (path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
             return path;
-        if (!Directory.Exists(path) || File.Exists(Path.Combine(path, "tokenizer.json")))
-            return null;
-        return Directory.EnumerateFiles(path, "*.gguf").Order(StringComparer.Ordinal).FirstOrDefault();
+        return Directory.Exists(path) && !File.Exists(Path.Combine(path, "tokenizer.json")) ? Checkpoint.GgufIn(path) : null;
     }
 
     private static string? Text(GgufFile gguf, string key) => gguf.TryGetValue("tokenizer.ggml." + key, out GgufValue? value) ? value.AsString() : null;

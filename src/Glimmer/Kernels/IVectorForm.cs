@@ -31,12 +31,9 @@ internal unsafe interface IVectorForm<TVector>
     /// <summary>Widens finite fp16 numbers, exactly. Subnormal ones are slow: they pass through an fp32 denormal.</summary>
     static abstract TVector LoadF16(ushort* source);
 
-    /// <summary>Converts signed bytes.</summary>
-    static abstract TVector LoadBytes(sbyte* source);
+    /// <summary>Converts the byte at bit <paramref name="shift"/> of each word, which holds a number + 128.</summary>
+    static abstract TVector LoadBytes(uint* words, int shift);
 
-    /// <summary>
-    /// Converts unsigned 4-bit numbers to two registers. In the 16 bytes at <paramref name="source"/> byte i holds number i in its low half and
-    /// number i + 16 in its high half; the registers take the numbers from <paramref name="first"/> on.
-    /// </summary>
-    static abstract void LoadNibbles(byte* source, int first, out TVector low, out TVector high);
+    /// <summary>Converts the unsigned 4-bit number at bit <paramref name="shift"/> of each word.</summary>
+    static abstract TVector LoadNibbles(uint* words, int shift);
 }

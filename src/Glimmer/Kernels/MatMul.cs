@@ -26,14 +26,44 @@ internal static unsafe partial class MatMul
         Multiply(team, new ReadOnlySpan<MatMulJob>(in job));
     }
 
+    /// <summary>
+    /// The same product with 8-bit activations where the weight has integer blocks, else in fp32; see <see cref="BlockTwin"/> for the order of its sums.
+    /// </summary>
+    public static void MultiplyBlocks(ThreadTeam team, float* x, int ldx, int tokens, PackedMatrix w, float* bias, float* y, int ldy)
+    {
+        var job = new MatMulJob { X = x, LdX = ldx, Tokens = tokens, Weights = w, Bias = bias, Y = y, LdY = ldy };
+        MultiplyBlocks(team, new ReadOnlySpan<MatMulJob>(in job));
+    }
+
+    /// <summary>Runs several products with 8-bit activations where the weight has integer blocks, the others in fp32.</summary>
+    public static void MultiplyBlocks(ThreadTeam team, ReadOnlySpan<MatMulJob> jobs)
+    {
+        bool others = false;
+        foreach (ref readonly MatMulJob job in jobs)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(job.Tokens);
+            others |= BlockKernel.For(job.Weights.Type) is null;
+        }
+
+        BlockProducts.Run(team, jobs);
+        if (others)
+            Multiply(team, jobs, withoutBlocks: true);
+        foreach (ref readonly MatMulJob job in jobs)
+            GC.KeepAlive(job.Weights);
+    }
+
     /// <summary>Runs several products as one list of work: the experts of a layer, or the heads of an attention layer.</summary>
-    public static void Multiply(ThreadTeam team, ReadOnlySpan<MatMulJob> jobs)
+    public static void Multiply(ThreadTeam team, ReadOnlySpan<MatMulJob> jobs) => Multiply(team, jobs, withoutBlocks: false);
+
+    private static void Multiply(ThreadTeam team, ReadOnlySpan<MatMulJob> jobs, bool withoutBlocks)
     {
         var batch = new ProductBatch(team, jobs.Length);
         foreach (ref readonly MatMulJob job in jobs)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(job.Tokens);
             PackedMatrix w = job.Weights;
+            if (withoutBlocks && BlockKernel.For(w.Type) is not null)
+                continue;
             batch.Add(new Product
             {
                 A = job.X,

@@ -40,7 +40,7 @@ internal static unsafe class MatMulPairTile
             TPanel.Scales(second, lane, out TVector scale2, out TVector scale3, out TVector offset2, out TVector offset3);
             if (TPanel.BlockColumns != 0 && Sse.IsSupported)
             {
-                for (int line = 0; line < TPanel.HeaderBytes + TPanel.BlockColumns * TPanel.ColumnBytes; line += 64)
+                for (int line = 0; line < TPanel.HeaderBytes + TPanel.CodeBytes; line += 64)
                 {
                     Sse.Prefetch0(panel + PrefetchDistance + line);
                     Sse.Prefetch0(second + PrefetchDistance + line);
@@ -49,7 +49,7 @@ internal static unsafe class MatMulPairTile
 
             panel += TPanel.HeaderBytes;
             second += TPanel.HeaderBytes;
-            for (int i = block; i > 0; i--)
+            for (int i = 0; i < block; i++)
             {
                 if (TPanel.BlockColumns == 0 && Sse.IsSupported)
                 {
@@ -60,8 +60,8 @@ internal static unsafe class MatMulPairTile
                     }
                 }
 
-                TPanel.Column(panel, lane, scale0, scale1, offset0, offset1, out TVector w0, out TVector w1);
-                TPanel.Column(second, lane, scale2, scale3, offset2, offset3, out TVector w2, out TVector w3);
+                TPanel.Column(panel, i, lane, scale0, scale1, offset0, offset1, out TVector w0, out TVector w1);
+                TPanel.Column(second, i, lane, scale2, scale3, offset2, offset3, out TVector w2, out TVector w3);
                 TVector v = TForm.Broadcast(x[0]);
                 c0a = TForm.FusedMultiplyAdd(v, w0, c0a);
                 c0b = TForm.FusedMultiplyAdd(v, w1, c0b);
@@ -80,6 +80,9 @@ internal static unsafe class MatMulPairTile
                 panel += TPanel.ColumnBytes;
                 second += TPanel.ColumnBytes;
             }
+
+            panel += TPanel.CodeBytes;
+            second += TPanel.CodeBytes;
         }
 
         Finish<TForm, TVector>(c0a, c0b, c, bias);

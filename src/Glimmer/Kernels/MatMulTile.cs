@@ -131,13 +131,13 @@ internal static unsafe class MatMulTile
             panel += TPanel.HeaderBytes;
             if (TPanel.BlockColumns != 0 && TRows.Count <= 4 && Sse.IsSupported)
             {
-                for (int line = 0; line < TPanel.HeaderBytes + TPanel.BlockColumns * TPanel.ColumnBytes; line += 64)
+                for (int line = 0; line < TPanel.HeaderBytes + TPanel.CodeBytes; line += 64)
                     Sse.Prefetch0(panel + PrefetchDistance + line);
             }
 
-            for (int i = block; i > 0; i--)
+            for (int i = 0; i < block; i++)
             {
-                TPanel.Column(panel, lane, scale0, scale1, offset0, offset1, out TVector w0, out TVector w1);
+                TPanel.Column(panel, i, lane, scale0, scale1, offset0, offset1, out TVector w0, out TVector w1);
                 if (TPanel.BlockColumns == 0 && TRows.Count <= 4 && Sse.IsSupported)
                 {
                     Sse.Prefetch0(panel + PrefetchDistance);
@@ -234,6 +234,8 @@ internal static unsafe class MatMulTile
                 x += TRows.Count;
                 panel += TPanel.ColumnBytes;
             }
+
+            panel += TPanel.CodeBytes;
         }
 
         if (bias != null)

@@ -12,15 +12,18 @@ internal unsafe interface IPanelFormat<TVector>
     /// <summary>Bytes of scales before the columns of a block.</summary>
     static abstract int HeaderBytes { get; }
 
-    /// <summary>Bytes of one column of 32 outputs.</summary>
+    /// <summary>Bytes of one column of 32 outputs; 0 where the columns of a block are found by their index.</summary>
     static abstract int ColumnBytes { get; }
+
+    /// <summary>Bytes of all columns of a block where they are found by their index, else 0.</summary>
+    static abstract int CodeBytes { get; }
 
     /// <summary>Reads the scales of two registers of outputs, from output <paramref name="lane"/> of the panel on.</summary>
     static abstract void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1);
 
-    /// <summary>Reads one column of two registers of outputs.</summary>
+    /// <summary>Reads one column of two registers of outputs; <paramref name="index"/> is its number inside the block.</summary>
     static abstract void Column(
-        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1);
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1);
 }
 
 /// <summary>fp32 weights.</summary>
@@ -34,13 +37,15 @@ internal readonly unsafe struct F32Panel<TForm, TVector> : IPanelFormat<TVector>
 
     public static int ColumnBytes => 128;
 
+    public static int CodeBytes => 0;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
         scale0 = scale1 = offset0 = offset1 = default;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Column(
-        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
     {
         weight0 = TForm.Load((float*)column + lane);
         weight1 = TForm.Load((float*)column + lane + TForm.Width);
@@ -58,20 +63,22 @@ internal readonly unsafe struct BF16Panel<TForm, TVector> : IPanelFormat<TVector
 
     public static int ColumnBytes => 64;
 
+    public static int CodeBytes => 0;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
         scale0 = scale1 = offset0 = offset1 = default;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Column(
-        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
     {
         weight0 = TForm.LoadBF16((ushort*)column + lane);
         weight1 = TForm.LoadBF16((ushort*)column + lane + TForm.Width);
     }
 }
 
-/// <summary>Q8_0: 32 fp16 scales, then 32 columns of signed bytes; a weight is <c>d * q</c>.</summary>
+/// <summary>Q8_0: 32 fp16 scales, then 8 times 4 columns of bytes; a weight is <c>d * q</c> (<see cref="Quantization.Q8_0Blocks"/>).</summary>
 internal readonly unsafe struct Q8_0Panel<TForm, TVector> : IPanelFormat<TVector>
     where TForm : struct, IVectorForm<TVector>
     where TVector : struct
@@ -80,7 +87,9 @@ internal readonly unsafe struct Q8_0Panel<TForm, TVector> : IPanelFormat<TVector
 
     public static int HeaderBytes => 64;
 
-    public static int ColumnBytes => 32;
+    public static int ColumnBytes => 0;
+
+    public static int CodeBytes => 1024;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1)
@@ -92,15 +101,16 @@ internal readonly unsafe struct Q8_0Panel<TForm, TVector> : IPanelFormat<TVector
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Column(
-        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
     {
-        weight0 = TForm.Multiply(scale0, TForm.LoadBytes((sbyte*)column + lane));
-        weight1 = TForm.Multiply(scale1, TForm.LoadBytes((sbyte*)column + lane + TForm.Width));
+        uint* words = (uint*)column + (index >> 2) * 32 + lane;
+        weight0 = TForm.Multiply(scale0, TForm.LoadBytes(words, 8 * (index & 3)));
+        weight1 = TForm.Multiply(scale1, TForm.LoadBytes(words + TForm.Width, 8 * (index & 3)));
     }
 }
 
 /// <summary>
-/// Q4_1: 32 fp16 scales and 32 fp16 minima, then 32 columns of 16 bytes (outputs i and i + 16 share byte i); a weight is <c>fma(d, q, m)</c>.
+/// Q4_1: 32 fp16 scales and 32 fp16 minima, then 4 times 8 columns of nibbles; a weight is <c>fma(d, q, m)</c> (<see cref="Quantization.Q4_1Blocks"/>).
 /// </summary>
 internal readonly unsafe struct Q4_1Panel<TForm, TVector> : IPanelFormat<TVector>
     where TForm : struct, IVectorForm<TVector>
@@ -110,7 +120,9 @@ internal readonly unsafe struct Q4_1Panel<TForm, TVector> : IPanelFormat<TVector
 
     public static int HeaderBytes => 128;
 
-    public static int ColumnBytes => 16;
+    public static int ColumnBytes => 0;
+
+    public static int CodeBytes => 512;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1)
@@ -123,10 +135,11 @@ internal readonly unsafe struct Q4_1Panel<TForm, TVector> : IPanelFormat<TVector
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Column(
-        byte* column, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
     {
-        TForm.LoadNibbles(column, lane, out TVector q0, out TVector q1);
-        weight0 = TForm.FusedMultiplyAdd(scale0, q0, offset0);
-        weight1 = TForm.FusedMultiplyAdd(scale1, q1, offset1);
+        uint* words = (uint*)column + (index >> 3) * 32 + lane;
+        int shift = 8 * (index & 3) + (index & 4);
+        weight0 = TForm.FusedMultiplyAdd(scale0, TForm.LoadNibbles(words, shift), offset0);
+        weight1 = TForm.FusedMultiplyAdd(scale1, TForm.LoadNibbles(words + TForm.Width, shift), offset1);
     }
 }

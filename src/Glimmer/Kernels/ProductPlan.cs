@@ -28,6 +28,9 @@ internal static unsafe class ProductPlan
     private const int SmallestChunkRows = 36;
     private const int MostAddedRows = 240;
 
+    /// <summary>Whether the tile of few rows reads weights of a type as they are; others are expanded to fp32, a part of a panel at a time.</summary>
+    public static bool IsStreamed(DType type) => type is DType.F32 or DType.BF16 or DType.Q8_0 or DType.Q4_1;
+
     /// <summary>Sets tiles, chunks and unit numbers of all products.</summary>
     /// <returns>The number of threads worth using: 1 when the work is too small to share, else <paramref name="threads"/>.</returns>
     public static int Cut(ref ProductList list, int threads, int tileRows)
@@ -63,7 +66,8 @@ internal static unsafe class ProductPlan
         product->RowChunks = 1;
         if (product->Tiles == 1)
         {
-            product->PanelChunks = (int)Math.Clamp(Cost(*product, m, panels) / unit, 1, panels);
+            int fewest = IsStreamed(product->Type) ? 1 : (panels + ChunkPanels - 1) / ChunkPanels;
+            product->PanelChunks = (int)Math.Clamp(Cost(*product, m, panels) / unit, fewest, panels);
             return;
         }
 
@@ -80,7 +84,7 @@ internal static unsafe class ProductPlan
     {
         if (product.Rows == null)
             list.RowFloats = Math.Max(list.RowFloats, ((long)product.M * product.Depth + 15) & ~15L);
-        else if (product.Type != DType.F32)
+        if (product.Rows == null ? !IsStreamed(product.Type) : product.Type != DType.F32)
             list.PanelFloats = ChunkPanels * BlockDepth * PackedMatrix.PanelRows;
         if (product.Mode == GradientMode.AddTo)
         {

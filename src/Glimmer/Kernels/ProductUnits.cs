@@ -61,7 +61,10 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 // The only tile of the product: its rows are packed once for all units that this thread takes.
                 chunk.Rows = OneTileRows(p, rows, packed == product);
                 packed = product;
-                OneTile(p, chunk);
+                if (ProductPlan.IsStreamed(p.Type))
+                    OneTile(p, chunk);
+                else
+                    Blocks(p, chunk);
             }
             else
             {
@@ -148,8 +151,8 @@ internal static unsafe class ProductUnits<TForm, TVector>
             for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
             {
                 int row = p.TileStart(tile), rows = p.TileStart(tile + 1) - row;
-                float* x = p.Rows + (long)row * p.Depth + (long)rows * from;
-                byte* next = tile + 1 < chunk.EndTile ? (byte*)(p.Rows + (long)(row + rows) * p.Depth + (long)rows * from) : null;
+                float* x = chunk.Rows + (long)row * p.Depth + (long)rows * from;
+                byte* next = tile + 1 < chunk.EndTile ? (byte*)(chunk.Rows + (long)(row + rows) * p.Depth + (long)rows * from) : null;
                 for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
                 {
                     int first = panel * PanelRows;
@@ -188,14 +191,11 @@ internal static unsafe class ProductUnits<TForm, TVector>
             case DType.BF16:
                 PanelExpander.Run<BF16Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
                 return (byte*)scratch;
-            case DType.Q8_0:
-                PanelExpander.Run<Q8_0Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
-                return (byte*)scratch;
-            case DType.Q4_1:
-                PanelExpander.Run<Q4_1Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
-                return (byte*)scratch;
-            default:
+            case DType.F32:
                 return weights + (long)from * PanelRows * sizeof(float);
+            default:
+                BlockKernel.For(p.Type)!.Expand(weights, from, count, scratch);
+                return (byte*)scratch;
         }
     }
 

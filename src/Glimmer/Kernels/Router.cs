@@ -13,7 +13,7 @@ namespace Glimmer.Kernels;
 internal readonly record struct RouterShape(int Experts, int Chosen, int Groups, int ChosenGroups, bool Normalise, float Scale)
 {
     /// <summary>Scores of one token live on the stack, so there is a limit; the largest models have a few hundred.</summary>
-    private const int MostExperts = 8192;
+    public const int MostExperts = 8192;
 
     /// <summary>Throws when the sizes do not fit together.</summary>
     public void Check()

@@ -16,6 +16,10 @@ internal static unsafe partial class Softmax
         return (merged, T.FusedMultiplyAdd(nextSum, b, sum * a));
     }
 
+    /// <summary>What rounding lost in <c>sum = a + b</c>; exact for |a| at least |b|. 0 for an infinite sum.</summary>
+    public static T Lost<T>(T a, T b, T sum)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> => T.IsInfinity(sum) ? T.Zero : b - (sum - a);
+
     /// <summary>The specification of <see cref="Forward"/> for one row.</summary>
     internal static void Twin<T>(T* x, int columns, T* y)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -37,6 +41,10 @@ internal static unsafe partial class Softmax
 
     /// <summary>The specification of <see cref="LogSumExp(ThreadTeam, float*, int, int, int, float*)"/> for one row.</summary>
     internal static T LogSumExpTwin<T>(T* x, int columns)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> => LogSumExpTwin(x, columns, out _);
+
+    /// <summary>The same with what the last rounding lost.</summary>
+    internal static T LogSumExpTwin<T>(T* x, int columns, out T rest)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         T max = T.NegativeInfinity, sum = T.Zero;
@@ -54,6 +62,8 @@ internal static unsafe partial class Softmax
             (max, sum) = Merge(max, sum, m, l.Sum());
         }
 
-        return max + VectorMath.Log(sum);
+        T log = VectorMath.Log(sum), lse = max + log;
+        rest = Lost(max, log, lse);
+        return lse;
     }
 }

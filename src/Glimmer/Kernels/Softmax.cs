@@ -52,6 +52,10 @@ internal static unsafe partial class Softmax
 
     /// <summary>The log-sum-exp of one row, on the calling thread.</summary>
     public static float LogSumExp<TLanes>(float* x, int columns)
+        where TLanes : struct, ILanes<TLanes> => LogSumExp<TLanes>(x, columns, out _);
+
+    /// <summary>The log-sum-exp of one row and what its last rounding lost: <c>lse + rest</c> is the better value.</summary>
+    public static float LogSumExp<TLanes>(float* x, int columns, out float rest)
         where TLanes : struct, ILanes<TLanes>
     {
         float max = float.NegativeInfinity, sum = 0;
@@ -65,7 +69,9 @@ internal static unsafe partial class Softmax
             (max, sum) = Merge(max, sum, m, l);
         }
 
-        return max + VectorMath.Log(sum);
+        float log = VectorMath.Log(sum), lse = max + log;
+        rest = Lost(max, log, lse);
+        return lse;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -13,6 +13,22 @@ internal static unsafe partial class TopK
 {
     private const int LargestInsertion = 32;
 
+    /// <summary>Index of the largest value, the lowest among equals.</summary>
+    /// <exception cref="ArithmeticException">A value is NaN; the message names its index.</exception>
+    public static int ArgMax(ReadOnlySpan<float> values)
+    {
+        int best = 0;
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (float.IsNaN(values[i]))
+                throw new ArithmeticException($"Value {i} of {values.Length} is NaN: the weights or the inputs are damaged.");
+            if (values[i] > values[best])
+                best = i;
+        }
+
+        return best;
+    }
+
     /// <summary>Writes the indices of the <c>ids.Length</c> largest values, ascending.</summary>
     /// <param name="values">Values, without NaN.</param>
     /// <param name="ids">Receives the chosen indices in ascending order; not longer than <paramref name="values"/>.</param>

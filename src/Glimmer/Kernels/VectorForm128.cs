@@ -40,16 +40,13 @@ internal readonly unsafe struct VectorForm128 : IVectorForm<Vector128<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> LoadBytes(sbyte* source) =>
-        Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<uint>(source)).AsSByte())));
+    public static Vector128<float> LoadBytes(uint* words, int shift)
+    {
+        Vector128<int> centred = (Vector128.Load(words) ^ Vector128.Create(0x80808080u)).AsInt32();
+        return Vector128.ConvertToSingle(Vector128.ShiftRightArithmetic(Vector128.ShiftLeft(centred, 24 - shift), 24));
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadNibbles(byte* source, int first, out Vector128<float> low, out Vector128<float> high)
-    {
-        int shift = first >> 4 << 2;
-        Vector128<ushort> bytes = Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<ulong>(source + (first & 15))).AsByte());
-        bytes = Vector128.ShiftRightLogical(bytes, shift) & Vector128.Create((ushort)15);
-        low = Vector128.ConvertToSingle(Vector128.WidenLower(bytes).AsInt32());
-        high = Vector128.ConvertToSingle(Vector128.WidenUpper(bytes).AsInt32());
-    }
+    public static Vector128<float> LoadNibbles(uint* words, int shift) =>
+        Vector128.ConvertToSingle((Vector128.ShiftRightLogical(Vector128.Load(words), shift) & Vector128.Create(15u)).AsInt32());
 }

@@ -40,14 +40,17 @@ internal readonly unsafe struct VectorForm256 : IVectorForm<Vector256<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> LoadBytes(sbyte* source) => Avx.ConvertToVector256Single(Avx2.ConvertToVector256Int32(source));
+    public static Vector256<float> LoadBytes(uint* words, int shift)
+    {
+        Vector256<uint> centred = Vector256.Load(words) ^ Vector256.Create(0x80808080u);
+        Vector256<int> top = Avx2.ShiftLeftLogicalVariable(centred, Vector256.Create((uint)(24 - shift))).AsInt32();
+        return Avx.ConvertToVector256Single(Vector256.ShiftRightArithmetic(top, 24));
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadNibbles(byte* source, int first, out Vector256<float> low, out Vector256<float> high)
+    public static Vector256<float> LoadNibbles(uint* words, int shift)
     {
-        int shift = first >> 2;
-        Vector256<int> mask = Vector256.Create(15);
-        low = Avx.ConvertToVector256Single(Vector256.ShiftRightLogical(Avx2.ConvertToVector256Int32(source), shift) & mask);
-        high = Avx.ConvertToVector256Single(Vector256.ShiftRightLogical(Avx2.ConvertToVector256Int32(source + 8), shift) & mask);
+        Vector256<uint> numbers = Avx2.ShiftRightLogicalVariable(Vector256.Load(words), Vector256.Create((uint)shift)) & Vector256.Create(15u);
+        return Avx.ConvertToVector256Single(numbers.AsInt32());
     }
 }

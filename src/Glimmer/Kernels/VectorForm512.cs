@@ -41,16 +41,18 @@ internal readonly unsafe struct VectorForm512 : IVectorForm<Vector512<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadBytes(sbyte* source) =>
-        Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load(source)));
+    public static Vector512<float> LoadBytes(uint* words, int shift)
+    {
+        Vector512<uint> centred = Vector512.Load(words) ^ Vector512.Create(0x80808080u);
+        Vector512<int> top = Avx512F.ShiftLeftLogicalVariable(centred, Vector512.Create((uint)(24 - shift))).AsInt32();
+        return Avx512F.ConvertToVector512Single(Vector512.ShiftRightArithmetic(top, 24));
+    }
 
     // The permutation reads only the low four bits of each index, so it masks and converts in one instruction.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadNibbles(byte* source, int first, out Vector512<float> low, out Vector512<float> high)
+    public static Vector512<float> LoadNibbles(uint* words, int shift)
     {
-        Vector512<int> pairs = Avx512F.ConvertToVector512Int32(Vector128.Load(source));
         Vector512<float> numbers = Vector512.Create(0f, 1f, 2f, 3f, 4f, 5f, 6f, 7f, 8f, 9f, 10f, 11f, 12f, 13f, 14f, 15f);
-        low = Avx512F.PermuteVar16x32(numbers, pairs);
-        high = Avx512F.PermuteVar16x32(numbers, Vector512.ShiftRightLogical(pairs, 4));
+        return Avx512F.PermuteVar16x32(numbers, Avx512F.ShiftRightLogicalVariable(Vector512.Load(words), Vector512.Create((uint)shift)).AsInt32());
     }
 }

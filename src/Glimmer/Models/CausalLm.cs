@@ -56,13 +56,15 @@ public abstract class CausalLm : IDisposable
     /// <returns>Hidden states after the final norm, [T, D], valid until the context begins the next run.</returns>
     public Tensor Forward(Compute c, Batch batch)
     {
-        _pass.Begin(c, batch, firstLayer: 0, Config.NumHiddenLayers);
+        // What a tape refers to must outlive this call: the backward pass may run a layer again.
+        ForwardPass pass = c.Tape is null ? _pass : new ForwardPass(Config);
+        pass.Begin(c, batch, firstLayer: 0, Config.NumHiddenLayers);
         Rotation.EnsurePositions(batch);
         Tensor x = Embedding.Forward(c, batch.Tokens, _embedding, Config.PadTokenId); // [T, D]
         c.Observe("", "hidden.embed", x);
         foreach (DecoderLayer layer in _layers)
         {
-            x = c.Block(x, (layer, _pass), static (c, x, state) => state.layer.Forward(c, x, state._pass));
+            x = c.Block(x, (layer, pass), static (c, x, state) => state.layer.Forward(c, x, state.pass));
             if (c.Observer is not null)
                 c.Observe("", $"hidden.layer{layer.Index}", x);
         }

@@ -111,7 +111,7 @@ public sealed class Checkpoint : IDisposable
     }
 
     // A folder without safetensors whose GGUF files are one model (one file, or the parts of one).
-    private static string? GgufIn(string folder)
+    internal static string? GgufIn(string folder)
     {
         if (Directory.EnumerateFiles(folder, "*.safetensors").Any())
             return null;

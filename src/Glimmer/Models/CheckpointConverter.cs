@@ -158,7 +158,8 @@ public static class CheckpointConverter
         return System.Text.Encoding.UTF8.GetString(stream.ToArray());
     }
 
-    private static void CopyCompanions(string from, string to)
+    /// <summary>Copies the files that belong to a checkpoint beside its weights and configuration: tokenizer, template, generation settings, licence.</summary>
+    internal static void CopyCompanions(string from, string to)
     {
         foreach (string name in s_companions)
         {

@@ -53,7 +53,12 @@ internal static class CheckpointLayout
         string prefix = string.Create(CultureInfo.InvariantCulture, $"model.layers.{layer}.");
         yield return new(prefix + "input_layernorm.weight", TensorRole.Vector, config.HiddenSize);
         yield return new(prefix + "post_attention_layernorm.weight", TensorRole.Vector, config.HiddenSize);
-        IEnumerable<LayoutTensor> attention = config.Architecture == ModelArchitecture.Glm4Moe ? GroupedQuery(config, prefix + "self_attn.") : Latent(config, prefix + "self_attn.");
+        IEnumerable<LayoutTensor> attention = config.Architecture switch
+        {
+            ModelArchitecture.Glm4Moe => GroupedQuery(config, prefix + "self_attn."),
+            ModelArchitecture.Glm4MoeLite or ModelArchitecture.GlmMoeDsa => Latent(config, prefix + "self_attn."),
+            _ => throw new UnsupportedModelException($"The tensors of architecture {config.Architecture} are not listed in CheckpointLayout."),
+        };
         foreach (LayoutTensor tensor in attention)
             yield return tensor;
         if (config.HasIndexer(layer))

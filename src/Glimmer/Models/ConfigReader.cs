@@ -37,11 +37,12 @@ internal readonly struct ConfigReader
     {
         if (!TryGet(key, out JsonElement value))
             return null;
-        if (value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out double number) || !double.IsFinite(number))
-            throw Bad(key, value, "a finite number");
+        float number = value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double real) ? (float)real : float.NaN;
+        if (!float.IsFinite(number))
+            throw Bad(key, value, "a number in the range of fp32");
         if (positive ? number <= 0 : number < 0)
-            throw Bad(key, value, positive ? "positive" : "not negative");
-        return (float)number;
+            throw Bad(key, value, positive ? "a positive number in the range of fp32" : "not negative");
+        return number;
     }
 
     public bool? Bool(string key)

@@ -8,6 +8,7 @@ internal sealed class ForwardPass(ModelConfig config)
 {
     // One more than the trunk has: the MTP layer chooses for itself.
     private readonly KeySelection?[] _selections = new KeySelection?[config.NumHiddenLayers + 1];
+    private KeySelection? _reused;
 
     /// <summary>Tokens and layout.</summary>
     public Batch Batch { get; private set; } = null!;
@@ -26,7 +27,7 @@ internal sealed class ForwardPass(ModelConfig config)
     /// <param name="fixedSelection">See <see cref="Fixed"/>.</param>
     public void Begin(Compute c, Batch batch, int firstLayer, int layers, KeySelection? fixedSelection = null)
     {
-        Batch = batch;
+        Batch = c.Tape is null ? batch : batch.Copy();
         Positions = c.Workspace.Allocate(DType.I32, batch.TokenCount);
         batch.Positions.CopyTo(Positions.I32);
         Fixed = fixedSelection;
@@ -42,8 +43,7 @@ internal sealed class ForwardPass(ModelConfig config)
                 continue;
             if (shared is null || c.Tape is not null)
             {
-                shared = new KeySelection(
-                    c.Workspace.Allocate(DType.I32, batch.TokenCount, config.IndexTopk), c.Workspace.Allocate(DType.I32, batch.TokenCount));
+                shared = NewSelection(c, batch.TokenCount);
             }
 
             _selections[layer] = shared;
@@ -56,11 +56,26 @@ internal sealed class ForwardPass(ModelConfig config)
     /// </summary>
     public KeySelection? Selection(int layer)
     {
-        if (Fixed is not null)
+        if (Fixed is not null || config.IndexTopk == 0)
             return Fixed;
         while (!config.HasIndexer(layer))
             layer--;
         return _selections[layer];
+    }
+
+    private KeySelection NewSelection(Compute c, int tokens)
+    {
+        Tensor positions = c.Workspace.Allocate(DType.I32, tokens, config.IndexTopk);
+        Tensor counts = c.Workspace.Allocate(DType.I32, tokens);
+        if (c.Tape is not null || _reused is null)
+        {
+            var selection = new KeySelection(positions, counts);
+            _reused = c.Tape is null ? selection : _reused;
+            return selection;
+        }
+
+        (_reused.Positions, _reused.Counts) = (positions, counts);
+        return _reused;
     }
 
     private bool EveryKeyIsChosen(Batch batch)

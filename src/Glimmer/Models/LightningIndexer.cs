@@ -48,6 +48,8 @@ internal sealed unsafe class LightningIndexer
     /// <param name="selection">Receives the choice; null to write keys only.</param>
     public void Choose(Compute c, Tensor h, Tensor queryLatent, ForwardPass pass, int slot, KeySelection? selection)
     {
+        if (selection is null && !HasCache(pass.Batch))
+            return; // nobody will read the keys
         Tape? tape = c.Tape;
         c.Tape = null;
         Workspace.Mark mark = c.Workspace.Save();
@@ -81,6 +83,17 @@ internal sealed unsafe class LightningIndexer
 
         c.Workspace.Release(mark);
         c.Tape = tape;
+    }
+
+    private static bool HasCache(Batch batch)
+    {
+        foreach (BatchSlice slice in batch.Slices)
+        {
+            if (slice.Cache is not null)
+                return true;
+        }
+
+        return false;
     }
 
     // For observers only: the scores of all pairs, [T, longest sequence].

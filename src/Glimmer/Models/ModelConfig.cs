@@ -142,9 +142,6 @@ public sealed record ModelConfig
     /// <summary>Ids that end a generation, where <c>generation_config.json</c> does not say otherwise.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
-    /// <summary>Width of the concatenated heads before the output projection.</summary>
-    public int AttentionOutputSize => NumAttentionHeads * (Architecture == ModelArchitecture.Glm4Moe ? HeadDim : VHeadDim);
-
     /// <summary>Whether a layer is a mixture of experts; the MTP layer behind the trunk always is.</summary>
     public bool IsSparse(int layer) => layer >= NumHiddenLayers || SparseLayers[layer];
 

@@ -1,8 +1,14 @@
+using Glimmer.Kernels;
+
 namespace Glimmer.Models;
 
 /// <summary>Turns the keys of <c>config.json</c> into a <see cref="ModelConfig"/>: aliases, defaults and checks of each architecture.</summary>
 internal static class ModelConfigParser
 {
+    // Far beyond every published model; a larger number is a damaged file, and would only cost memory before it is found out.
+    private const int MostLayers = 10_000;
+    private const long MostColumns = 1 << 24;
+
     public static ModelConfig Parse(ConfigReader json)
     {
         string modelType = ModelTypeOf(json);
@@ -22,7 +28,28 @@ internal static class ModelConfigParser
         };
         if (config.SparseLayers.Contains(true) || config.NumNextnPredictLayers > 0)
             config = Experts(json, config);
+        CheckSizes(json, config);
         return config with { RopeTheta = RopeTheta(json) };
+    }
+
+    // Products of sizes become shapes and strides: none may wrap around.
+    private static void CheckSizes(ConfigReader json, ModelConfig config)
+    {
+        (long heads, long hidden) = (config.NumAttentionHeads, config.HiddenSize);
+        Fits(heads * config.HeadDim, "num_attention_heads x head_dim");
+        Fits((long)config.NumKeyValueHeads * config.HeadDim, "num_key_value_heads x head_dim");
+        Fits(heads * (config.QkNopeHeadDim + (long)config.QkRopeHeadDim), "num_attention_heads x (qk_nope_head_dim + qk_rope_head_dim)");
+        Fits(heads * (config.QkNopeHeadDim + (long)config.VHeadDim), "num_attention_heads x (qk_nope_head_dim + v_head_dim)");
+        Fits(heads * (config.KvLoraRank + (long)config.QkRopeHeadDim), "num_attention_heads x (kv_lora_rank + qk_rope_head_dim)");
+        Fits((long)config.IndexNHeads * config.IndexHeadDim, "index_n_heads x index_head_dim");
+        Fits((long)config.MoeIntermediateSize * Math.Max(1, config.NSharedExperts), "moe_intermediate_size x n_shared_experts");
+        Fits(2 * hidden, "2 x hidden_size");
+
+        void Fits(long product, string what)
+        {
+            if (product > MostColumns)
+                throw json.Wrong($"{what} is {product}; the largest width computed here is {MostColumns}.");
+        }
     }
 
     // 'architectures' and 'model_type' must name the same model where both are given.
@@ -51,6 +78,8 @@ internal static class ModelConfigParser
     private static ModelConfig Common(ConfigReader json, string modelType)
     {
         int layers = json.RequiredInt("num_hidden_layers", 1);
+        if (layers > MostLayers)
+            throw json.Wrong($"'num_hidden_layers' is {layers}; at most {MostLayers} layers are supported.");
         int heads = json.RequiredInt("num_attention_heads", 1);
         int vocab = json.RequiredInt("vocab_size", 1);
         float eps = json.Float("rms_norm_eps", positive: true) ?? 1e-5f;
@@ -68,7 +97,7 @@ internal static class ModelConfigParser
             AttentionBias = json.Bool("attention_bias") ?? false,
             RmsNormEps = eps,
             MlaLatentNormEps = json.Float("mla_latent_norm_eps", positive: true) ?? eps,
-            MaxPositionEmbeddings = json.Int("max_position_embeddings", 1) ?? (modelType == "glm4_moe" ? 131072 : modelType == "llama" ? 2048 : 202752),
+            MaxPositionEmbeddings = json.Int("max_position_embeddings", 2) ?? (modelType == "glm4_moe" ? 131072 : modelType == "llama" ? 2048 : 202752),
             TieWordEmbeddings = json.Bool("tie_word_embeddings") ?? false,
             InitializerRange = json.Float("initializer_range", positive: false) ?? 0.02f,
             SparseLayers = new bool[layers],
@@ -163,10 +192,15 @@ internal static class ModelConfigParser
             throw json.Unsupported("scoring_func", scoring, "sigmoid");
         if (json.Text("topk_method") is { } method && method != "noaux_tc")
             throw json.Unsupported("topk_method", method, "noaux_tc");
-        int experts = json.Int("n_routed_experts", 1) ?? json.Int("num_experts", 1) ?? json.Int("num_local_experts", 1) ?? throw json.Missing("n_routed_experts");
+        // The GLM-5 class lets the alias win over the name.
+        int? alias = json.Int("num_experts", 1) ?? json.Int("num_local_experts", 1);
+        int? named = json.Int("n_routed_experts", 1);
+        int experts = (config.Architecture == ModelArchitecture.GlmMoeDsa ? alias ?? named : named ?? alias) ?? throw json.Missing("n_routed_experts");
         int perToken = json.RequiredInt("num_experts_per_tok", 1);
         int groups = json.Int("n_group", 1) ?? 1;
         int chosenGroups = json.Int("topk_group", 1) ?? 1;
+        if (experts > RouterShape.MostExperts)
+            throw json.Wrong($"'n_routed_experts' is {experts}; at most {RouterShape.MostExperts} experts are supported.");
         if (perToken > experts)
             throw json.Wrong($"'num_experts_per_tok' is {perToken}, more than the {experts} of 'n_routed_experts'.");
         if (experts % groups != 0)

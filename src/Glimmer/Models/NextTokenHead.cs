@@ -1,3 +1,4 @@
+using Glimmer.Kernels;
 using Glimmer.Operations;
 using Glimmer.Tensors;
 
@@ -53,14 +54,17 @@ public sealed class NextTokenHead : IDisposable
     /// <param name="firstPosition">Position of the first new hidden state.</param>
     /// <param name="hidden">Trunk hidden states of the new positions, [N, D].</param>
     /// <param name="steps">Number of drafts.</param>
-    /// <param name="shareSelection">DSA: whether later steps attend to the keys the first step chose (<c>index_share_for_mtp_iteration</c>).</param>
-    public DraftChain Draft(Compute c, CachedSequence sequence, ReadOnlySpan<int> tokens, int firstPosition, Tensor hidden, int steps, bool shareSelection)
+    /// <param name="shareSelection">
+    /// DSA: whether later steps attend to the keys the first step chose; null for what the checkpoint says (<c>index_share_for_mtp_iteration</c>).
+    /// </param>
+    public DraftChain Draft(Compute c, CachedSequence sequence, ReadOnlySpan<int> tokens, int firstPosition, Tensor hidden, int steps, bool? shareSelection = null)
     {
         int dim = hidden.Shape[1];
         var batch = new Batch();
         batch.AddCached(sequence, tokens, firstPosition);
         Tensor first = Forward(c, batch, hidden);
-        KeySelection? selection = shareSelection ? LastSelection(c, firstPosition + tokens.Length) : null;
+        bool share = shareSelection ?? _trunk.Config.IndexShareForMtpIteration;
+        KeySelection? selection = share && _trunk.Config.IndexTopk > 0 ? LastSelection(c, firstPosition + tokens.Length) : null;
         Tensor states = c.Workspace.F32(steps, dim);
         Tensor logits = c.Workspace.F32(steps, _trunk.Config.VocabSize);
         var drafts = new int[steps];
@@ -70,8 +74,7 @@ public sealed class NextTokenHead : IDisposable
             Tensor row = Logits(c, z);
             z.F32.CopyTo(states.F32[(step * dim)..]);
             row.F32.CopyTo(logits.F32[(step * row.Shape[1])..]);
-            for (int i = 1; i < row.Shape[1]; i++)
-                drafts[step] = row.F32[i] > row.F32[drafts[step]] ? i : drafts[step];
+            drafts[step] = TopK.ArgMax(row.F32);
             if (step == steps - 1)
                 return new DraftChain(drafts, first, states, logits);
             batch.Clear();
@@ -91,13 +94,14 @@ public sealed class NextTokenHead : IDisposable
 
     private Tensor Forward(Compute c, Batch batch, Tensor hidden, KeySelection? selection)
     {
-        _pass.Begin(c, batch, firstLayer: _layer.Index, layers: 1, selection);
+        ForwardPass pass = c.Tape is null ? _pass : new ForwardPass(_trunk.Config);
+        pass.Begin(c, batch, firstLayer: _layer.Index, layers: 1, selection);
         _trunk.Rotation.EnsurePositions(batch);
         ModelConfig config = _trunk.Config;
         Tensor embedded = Normalisation.Forward(c, Embedding.Forward(c, batch.Tokens, _embedding, config.PadTokenId), _embeddingNorm, config.RmsNormEps);
         Tensor state = Normalisation.Forward(c, hidden, _hiddenNorm, config.RmsNormEps);
         Tensor x = Linear.Forward(c, Rows.Concatenate(c, embedded, state), _projection); // the embedding half comes first
-        x = c.Block(x, (_layer, _pass), static (c, x, s) => s._layer.Forward(c, x, s._pass));
+        x = c.Block(x, (_layer, pass), static (c, x, s) => s._layer.Forward(c, x, s.pass));
         return Normalisation.Forward(c, x, _finalNorm, config.RmsNormEps);
     }
 

@@ -28,19 +28,13 @@ internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam tea
     public Parameter Matrix(string name, int rows, int columns)
     {
         TensorInfo info = Check(name, rows, columns);
-        PackedMatrix packed = info.IsComputed ? new PackedF32(rows, columns) : info.Type switch
-        {
-            DType.BF16 => new PackedBF16(rows, columns),
-            DType.Q4_1 => new PackedQ4_1(rows, columns),
-            DType.Q8_0 => new PackedQ8_0(rows, columns),
-            _ => new PackedF32(rows, columns),
-        };
-        if (packed.Type == info.Type && source.View(name) is { } view)
-            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
-        else if (packed.Type == info.Type)
-            PackStored(name, info, packed);
-        else
+        PackedMatrix packed = PackedWeights.Create(info.IsComputed ? DType.F32 : info.Type, rows, columns);
+        if (info.IsComputed || packed.Type != info.Type)
             PackFloat32(name, packed);
+        else if (source.View(name) is { } view)
+            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
+        else
+            PackStored(name, info, packed);
         return Add(new Parameter(name, packed));
     }
 

@@ -30,6 +30,16 @@ public sealed class Batch
     /// <summary>The sequences, in the order of their tokens.</summary>
     public ReadOnlySpan<BatchSlice> Slices => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_slices);
 
+    /// <summary>A batch with the same tokens that later changes of this one do not touch.</summary>
+    internal Batch Copy()
+    {
+        var copy = new Batch();
+        copy._tokens.AddRange(_tokens);
+        copy._positions.AddRange(_positions);
+        copy._slices.AddRange(_slices);
+        return copy;
+    }
+
     /// <summary>Forgets all tokens.</summary>
     public void Clear()
     {
@@ -44,8 +54,22 @@ public sealed class Batch
     /// <summary>Appends tokens that continue a cached sequence at <paramref name="firstPosition"/> and makes room for their keys.</summary>
     public void AddCached(CachedSequence cache, ReadOnlySpan<int> tokens, int firstPosition)
     {
-        cache.EnsureCapacity(firstPosition + tokens.Length);
+        cache.EnsureCapacity(checked(firstPosition + tokens.Length));
         Add(tokens, firstPosition, cache);
+    }
+
+    /// <summary>Appends tokens of a cached sequence and, behind them, drafts to be verified.</summary>
+    internal void AddCached(CachedSequence cache, ReadOnlySpan<int> tokens, int firstPosition, ReadOnlySpan<int> drafts)
+    {
+        cache.EnsureCapacity(firstPosition + tokens.Length + drafts.Length);
+        Add(tokens, firstPosition, cache);
+        BatchSlice slice = _slices[^1];
+        _slices[^1] = slice with { Count = slice.Count + drafts.Length };
+        for (int i = 0; i < drafts.Length; i++)
+        {
+            _tokens.Add(drafts[i]);
+            _positions.Add(firstPosition + tokens.Length + i);
+        }
     }
 
     private void Add(ReadOnlySpan<int> tokens, int firstPosition, CachedSequence? cache)

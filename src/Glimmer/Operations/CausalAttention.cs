@@ -4,9 +4,15 @@ using Glimmer.Tensors;
 namespace Glimmer.Operations;
 
 /// <summary>Which keys each token attends to, chosen by the DSA indexer.</summary>
-/// <param name="Positions">Ascending key positions, I32 [T, IndexTopk].</param>
-/// <param name="Counts">Valid entries of each row, I32 [T].</param>
-internal sealed record KeySelection(Tensor Positions, Tensor Counts);
+/// <remarks>Passes without a tape reuse one object, so that a step allocates nothing.</remarks>
+internal sealed class KeySelection(Tensor positions, Tensor counts)
+{
+    /// <summary>Ascending key positions, I32 [T, IndexTopk].</summary>
+    public Tensor Positions { get; set; } = positions;
+
+    /// <summary>Valid entries of each row, I32 [T].</summary>
+    public Tensor Counts { get; set; } = counts;
+}
 
 /// <summary>
 /// Causal attention over the keys of each token's own sequence: writes the new keys and values into the pages, then attends. Dense, or over

@@ -25,11 +25,20 @@ public sealed class Compute : IDisposable
     /// <summary>Records operations for the backward pass; null when only the forward pass runs.</summary>
     public Tape? Tape { get; set; }
 
+    /// <summary>How products with quantised weights take their activations.</summary>
+    public ActivationType Activations { get; set; }
+
     /// <summary>Whether blocks drop their activations and compute them again in the backward pass.</summary>
     public bool RecomputeBlocks { get; set; }
 
     /// <summary>Sees intermediate values by name (<c>layer3.router_logits</c>); null, the default, costs nothing.</summary>
     public Action<string, Tensor>? Observer { get; set; }
+
+    /// <summary>Sees the choice of every router once a run: its bias buffer, its logits [T, E] and the experts [T, K]; null outside training.</summary>
+    internal Action<Parameter, Tensor, Tensor>? RouterForward { get; set; }
+
+    /// <summary>Adds to the gradient of a router's logits: its bias buffer, its logits and their gradient, both [T, E]; null outside training.</summary>
+    internal Action<Parameter, Tensor, Tensor>? RouterBackward { get; set; }
 
     /// <summary>A list that operations fill with the products of one step; reused so that a step allocates nothing.</summary>
     internal List<MatMulJob> MatMulJobs { get; } = [];
@@ -70,6 +79,15 @@ public sealed class Compute : IDisposable
         return RecomputeBlocks ? Recomputed<TState>.Forward(this, x, state, body) : body(this, x, state);
     }
 
+    /// <summary>Runs products with the activations this context asks for.</summary>
+    internal void Multiply(ReadOnlySpan<MatMulJob> jobs)
+    {
+        if (Activations == ActivationType.Q8)
+            MatMul.MultiplyBlocks(Team, jobs);
+        else
+            MatMul.Multiply(Team, jobs);
+    }
+
     /// <summary>Shows a value to the observer, if there is one.</summary>
     internal void Observe(string prefix, string name, Tensor tensor)
     {
@@ -89,7 +107,7 @@ public sealed class Compute : IDisposable
         if (!owned)
         {
             Tensor copy = Workspace.F32(x.Shape);
-            gradient.Bytes.CopyTo(copy.Bytes);
+            gradient.CopyTo(copy);
             gradient = copy;
         }
 
@@ -105,7 +123,7 @@ public sealed class Compute : IDisposable
             Tensor y = c.Workspace.F32(x.Shape);
             Workspace.Mark mark = c.Workspace.Save();
             // The body runs without a tape and so in place, on a copy: the input is what is kept.
-            x.Bytes.CopyTo(y.Bytes);
+            x.CopyTo(y);
             c.Tape = null;
             body(c, y, state);
             c.Tape = tape;
@@ -122,12 +140,13 @@ public sealed class Compute : IDisposable
             Workspace.Mark mark = c.Workspace.Save();
             Tape? outer = c.Tape;
             Action<string, Tensor>? observer = c.Observer;
-            (c.Tape, c.Observer) = (new Tape(), null);
+            Action<Parameter, Tensor, Tensor>? routerForward = c.RouterForward;
+            (c.Tape, c.Observer, c.RouterForward) = (new Tape(), null, null);
             Tensor again = body(c, x, state);
             again.Gradient = dy;
             c.Tape.Backward();
-            x.Gradient!.Bytes.CopyTo(dx.Bytes);
-            (c.Tape, c.Observer) = (outer, observer);
+            x.Gradient!.CopyTo(dx);
+            (c.Tape, c.Observer, c.RouterForward) = (outer, observer, routerForward);
             x.Gradient = dx;
             c.Workspace.Release(mark);
         }

@@ -31,6 +31,7 @@ internal static unsafe class CrossEntropyLoss
         Tensor logits = c.Workspace.F32(Math.Min(chunk, tokens), vocabulary);
         Tensor? headGradient = tape is not null && head.Gradient is not null ? c.Workspace.Zeros(vocabulary, dim) : null;
         var lse = new float[chunk];
+        var rest = new float[chunk];
         var losses = new float[chunk];
         double total = 0;
         for (int first = 0; first < tokens; first += chunk)
@@ -41,10 +42,10 @@ internal static unsafe class CrossEntropyLoss
             var chunkTargets = new int[count];
             for (int t = 0; t < count; t++)
                 chunkTargets[t] = weights[first + t] == 0 ? -1 : targets[first + t];
-            fixed (float* lsePointer = lse, lossPointer = losses, weightPointer = weights[first..])
+            fixed (float* lsePointer = lse, restPointer = rest, lossPointer = losses, weightPointer = weights[first..])
             fixed (int* targetPointer = chunkTargets)
             {
-                CrossEntropy.Forward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lossPointer, lsePointer);
+                CrossEntropy.Forward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lossPointer, lsePointer, restPointer);
                 for (int t = 0; t < count; t++)
                 {
                     bool counted = chunkTargets[t] >= 0;
@@ -56,7 +57,7 @@ internal static unsafe class CrossEntropyLoss
 
                 if (dh is null)
                     continue;
-                CrossEntropy.Backward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lsePointer, weightPointer);
+                CrossEntropy.Backward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lsePointer, restPointer, weightPointer);
                 MatMul.Multiply(c.Team, logits.F32Pointer, vocabulary, count, head.PackedTransposed(c.Team), null, dh.F32Pointer + (long)first * dim, dim);
                 if (headGradient is not null)
                 {

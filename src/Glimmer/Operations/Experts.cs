@@ -48,7 +48,7 @@ internal static unsafe class Experts
             jobs.Add(job with { Weights = experts[e].Up.Packed(c.Team), Y = up.F32Pointer + (long)first * inner });
         }
 
-        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(jobs));
+        c.Multiply(CollectionsMarshal.AsSpan(jobs));
         SwiGlu.Forward(c.Team, gate.F32Pointer, inner, up.F32Pointer, inner, rows, inner, activated.F32Pointer, inner);
         jobs.Clear();
         for (int e = 0; e < experts.Length; e++)
@@ -67,7 +67,7 @@ internal static unsafe class Experts
             });
         }
 
-        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(jobs));
+        c.Multiply(CollectionsMarshal.AsSpan(jobs));
         ExpertDispatch.Combine(
             c.Team, plan, dim, routes.Weights.F32Pointer, outputs.F32Pointer, shared is null ? null : shared.F32Pointer, y.F32Pointer);
         c.Tape?.Record(new Entry(c, x, routes, experts, shared, plan, gate, up, activated, outputs, y));

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Glimmer.Kernels;
 using Glimmer.Tensors;
 
@@ -10,18 +9,25 @@ namespace Glimmer.Operations;
 /// <param name="ValueDim">Width of a value; 0 for index keys.</param>
 public readonly record struct CacheSlot(int Heads, int KeyDim, int ValueDim);
 
-/// <summary>Blocks of 64 positions over all slots of a model, handed out to sequences and taken back.</summary>
-/// <remarks>A block holds one page (<see cref="KeyValueLayout"/>) a slot. Blocks are kept when they come back. Not thread-safe: the engine thread owns it.</remarks>
+/// <summary>Blocks of 64 positions over all slots of a model, handed out to sequences, shared by them, and taken back.</summary>
+/// <remarks>
+/// A block holds one page (<see cref="KeyValueLayout"/>) a slot. Full blocks may be shared: they are never written again. Memory of blocks is kept when they come
+/// back. Not thread-safe: the engine thread owns it.
+/// </remarks>
 public sealed unsafe class KeyValueCache : IDisposable
 {
-    private readonly Stack<NativeBuffer> _free = new();
+    private readonly Stack<CacheBlock> _free = new();
     private readonly long[] _offsets;
     private readonly long _blockBytes;
 
     /// <summary>Creates an empty cache for a model's slots (<c>CausalLm.CacheSlots</c>).</summary>
-    public KeyValueCache(IReadOnlyList<CacheSlot> slots)
+    /// <param name="slots">What each slot stores.</param>
+    /// <param name="maxBlocks">Most blocks in use at a time.</param>
+    public KeyValueCache(IReadOnlyList<CacheSlot> slots, int maxBlocks = int.MaxValue)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxBlocks);
         Slots = slots;
+        MaxBlocks = maxBlocks;
         _offsets = new long[slots.Count];
         long floats = 0;
         for (int i = 0; i < slots.Count; i++)
@@ -40,8 +46,17 @@ public sealed unsafe class KeyValueCache : IDisposable
     /// <summary>Bytes of one block of 64 positions.</summary>
     public long BlockBytes => _blockBytes;
 
-    /// <summary>Blocks that sequences hold now.</summary>
+    /// <summary>Most blocks in use at a time.</summary>
+    public int MaxBlocks { get; }
+
+    /// <summary>Blocks that sequences and prefix trees hold now.</summary>
     public int BlocksInUse { get; private set; }
+
+    /// <summary>Blocks that only a prefix tree holds, so that they can be had by evicting them.</summary>
+    internal int EvictableBlocks { get; private set; }
+
+    /// <summary>Blocks that can be had: unused ones and evictable ones.</summary>
+    internal int AvailableBlocks => MaxBlocks - BlocksInUse + EvictableBlocks;
 
     /// <summary>Starts an empty sequence.</summary>
     public CachedSequence NewSequence() => new(this);
@@ -49,101 +64,68 @@ public sealed unsafe class KeyValueCache : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        while (_free.TryPop(out NativeBuffer? block))
-            block.Dispose();
+        while (_free.TryPop(out CacheBlock? block))
+            block.Memory.Dispose();
     }
 
     internal long Offset(int slot) => _offsets[slot];
 
-    internal NativeBuffer Rent()
+    /// <summary>Hands out a block with one holder.</summary>
+    internal CacheBlock Rent()
     {
+        if (BlocksInUse == MaxBlocks)
+            throw new InvalidOperationException($"All {MaxBlocks} blocks of the key/value cache are in use. Release sequences or evict prefixes before making room.");
         BlocksInUse++;
-        return _free.TryPop(out NativeBuffer? block) ? block : new NativeBuffer(_blockBytes);
+        CacheBlock block = _free.TryPop(out CacheBlock? old) ? old : new CacheBlock(new NativeBuffer(_blockBytes));
+        block.Holders = 1;
+        return block;
     }
 
-    internal void Return(NativeBuffer block)
+    /// <summary>Adds a holder.</summary>
+    internal void Hold(CacheBlock block)
     {
+        if (block.InTree && block.Holders == 1)
+            EvictableBlocks--;
+        block.Holders++;
+    }
+
+    /// <summary>Takes a holder away; the block returns when it was the last.</summary>
+    internal void Drop(CacheBlock block)
+    {
+        block.Holders--;
+        if (block.InTree && block.Holders == 1)
+            EvictableBlocks++;
+        if (block.Holders > 0)
+            return;
         BlocksInUse--;
         _free.Push(block);
     }
+
+    /// <summary>A prefix tree becomes a holder of a sequence's block.</summary>
+    internal void EnterTree(CacheBlock block)
+    {
+        block.Holders++;
+        block.InTree = true;
+    }
+
+    /// <summary>The prefix tree gives up a block.</summary>
+    internal void LeaveTree(CacheBlock block)
+    {
+        if (block.Holders == 1)
+            EvictableBlocks--;
+        block.InTree = false;
+        Drop(block);
+    }
 }
 
-/// <summary>The cached keys and values of one sequence: a page table a slot.</summary>
-public sealed unsafe class CachedSequence : IDisposable
+/// <summary>Memory of 64 positions over all slots, with the number of those who hold it.</summary>
+internal sealed class CacheBlock(NativeBuffer memory)
 {
-    private readonly KeyValueCache _cache;
-    private readonly List<NativeBuffer> _blocks = [];
-    private float** _tables;
-    private int _tableCapacity;
+    public NativeBuffer Memory { get; } = memory;
 
-    internal CachedSequence(KeyValueCache cache) => _cache = cache;
+    /// <summary>Sequences and prefix trees that hold the block.</summary>
+    public int Holders { get; set; }
 
-    /// <summary>Positions whose keys and values are final.</summary>
-    public int Length { get; private set; }
-
-    /// <summary>Positions there is room for.</summary>
-    public int Capacity => _blocks.Count * KeyValueLayout.PagePositions;
-
-    /// <summary>Makes room for positions 0 to <paramref name="positions"/> - 1.</summary>
-    public void EnsureCapacity(int positions)
-    {
-        while (Capacity < positions)
-            Append(_cache.Rent());
-    }
-
-    /// <summary>Counts the first <paramref name="length"/> positions as final.</summary>
-    public void Commit(int length)
-    {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Capacity);
-        Length = length;
-    }
-
-    /// <summary>Drops the positions from <paramref name="length"/> on and gives their blocks back.</summary>
-    public void Truncate(int length)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(length);
-        int keep = (length + KeyValueLayout.PagePositions - 1) / KeyValueLayout.PagePositions;
-        while (_blocks.Count > keep)
-        {
-            _cache.Return(_blocks[^1]);
-            _blocks.RemoveAt(_blocks.Count - 1);
-        }
-
-        Length = Math.Min(Length, length);
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        Truncate(0);
-        NativeMemory.Free(_tables);
-        _tables = null;
-        _tableCapacity = 0;
-    }
-
-    /// <summary>Page table of a slot: entry i holds positions 64 i to 64 i + 63. Valid until the next <see cref="EnsureCapacity"/>.</summary>
-    internal float** Pages(int slot) => _tables + (long)slot * _tableCapacity;
-
-    private void Append(NativeBuffer block)
-    {
-        int slots = _cache.Slots.Count;
-        if (_blocks.Count == _tableCapacity)
-        {
-            int capacity = Math.Max(16, _tableCapacity * 2);
-            var tables = (float**)NativeMemory.Alloc((nuint)slots * (nuint)capacity, (nuint)sizeof(float*));
-            for (int slot = 0; slot < slots; slot++)
-            {
-                for (int i = 0; i < _blocks.Count; i++)
-                    tables[(long)slot * capacity + i] = Pages(slot)[i];
-            }
-
-            NativeMemory.Free(_tables);
-            _tables = tables;
-            _tableCapacity = capacity;
-        }
-
-        for (int slot = 0; slot < slots; slot++)
-            Pages(slot)[_blocks.Count] = (float*)block.Pointer + _cache.Offset(slot);
-        _blocks.Add(block);
-    }
+    /// <summary>Whether a prefix tree is one of the holders.</summary>
+    public bool InTree { get; set; }
 }

@@ -16,7 +16,17 @@ internal static unsafe class Linear
     {
         (int tokens, int inputs, int outputs) = (x.Shape[0], weight.Shape[1], weight.Shape[0]);
         Tensor y = c.Workspace.F32(tokens, outputs);
-        MatMul.Multiply(c.Team, x.F32Pointer, inputs, tokens, weight.Packed(c.Team), bias is null ? null : bias.Vector, y.F32Pointer, outputs);
+        var job = new MatMulJob
+        {
+            X = x.F32Pointer,
+            LdX = inputs,
+            Tokens = tokens,
+            Weights = weight.Packed(c.Team),
+            Bias = bias is null ? null : bias.Vector,
+            Y = y.F32Pointer,
+            LdY = outputs,
+        };
+        c.Multiply(new ReadOnlySpan<MatMulJob>(in job));
         c.Tape?.Record(new Entry(c, x, weight, bias, y));
         return y;
     }
@@ -26,7 +36,7 @@ internal static unsafe class Linear
     {
         c.MatMulJobs.Clear();
         Tensor y1 = Add(c, x, first, null), y2 = Add(c, x, second, null);
-        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(c.MatMulJobs));
+        c.Multiply(CollectionsMarshal.AsSpan(c.MatMulJobs));
         c.Tape?.Record(new Entry(c, x, first, null, y1));
         c.Tape?.Record(new Entry(c, x, second, null, y2));
         return (y1, y2);
@@ -38,7 +48,7 @@ internal static unsafe class Linear
     {
         c.MatMulJobs.Clear();
         Tensor y1 = Add(c, x, first.Weight, first.Bias), y2 = Add(c, x, second.Weight, second.Bias), y3 = Add(c, x, third.Weight, third.Bias);
-        MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(c.MatMulJobs));
+        c.Multiply(CollectionsMarshal.AsSpan(c.MatMulJobs));
         c.Tape?.Record(new Entry(c, x, first.Weight, first.Bias, y1));
         c.Tape?.Record(new Entry(c, x, second.Weight, second.Bias, y2));
         c.Tape?.Record(new Entry(c, x, third.Weight, third.Bias, y3));

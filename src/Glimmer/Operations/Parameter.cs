@@ -66,6 +66,9 @@ public sealed class Parameter : IDisposable
         Gradient ??= Tensor.Allocate(DType.F32, _shape);
     }
 
+    /// <summary>Sets the gradient to zero; does nothing for a parameter that is not trained.</summary>
+    public void ClearGradient() => Gradient?.Clear();
+
     /// <summary>Makes the row-major fp32 values available.</summary>
     public unsafe Tensor EnsureValue()
     {

@@ -6,7 +6,7 @@ namespace Glimmer.Operations;
 /// <summary>Where the tokens of a batch go in a mixture-of-experts layer.</summary>
 /// <param name="Experts">Chosen experts in ascending order, I32 [T, K].</param>
 /// <param name="Weights">Their weights in that order, F32 [T, K]; carries the gradient back to the router.</param>
-internal sealed record Routes(Tensor Experts, Tensor Weights);
+internal readonly record struct Routes(Tensor Experts, Tensor Weights);
 
 /// <summary>Sigmoid router: chooses by biased scores, weighs by unbiased ones.</summary>
 internal static unsafe class Routing
@@ -29,11 +29,12 @@ internal static unsafe class Routing
         c.Observe(name, "router_scores", scores);
         c.Observe(name, "experts", chosen);
         c.Observe(name, "expert_weights", weights);
-        c.Tape?.Record(new Entry(c, shape, logits, chosen, weights));
+        c.RouterForward?.Invoke(bias, logits, chosen);
+        c.Tape?.Record(new Entry(c, shape, bias, logits, chosen, weights));
         return new Routes(chosen, weights);
     }
 
-    private sealed class Entry(Compute c, RouterShape shape, Tensor logits, Tensor chosen, Tensor weights) : TapeEntry
+    private sealed class Entry(Compute c, RouterShape shape, Parameter bias, Tensor logits, Tensor chosen, Tensor weights) : TapeEntry
     {
         public override void Backward()
         {
@@ -41,6 +42,7 @@ internal static unsafe class Routing
                 return;
             Tensor dlogits = c.Workspace.F32(logits.Shape);
             Router.Backward(c.Team, shape, logits.F32Pointer, (int*)chosen.Data, dweights.F32Pointer, logits.Shape[0], dlogits.F32Pointer);
+            c.RouterBackward?.Invoke(bias, logits, dlogits);
             c.AddGradient(logits, dlogits);
         }
     }

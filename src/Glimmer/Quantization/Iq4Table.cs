@@ -8,6 +8,13 @@ internal static class Iq4Table
     /// <summary>Value of each code, ascending.</summary>
     public static ReadOnlySpan<sbyte> Values => [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
+    /// <summary>The values + 128, twice, for lookup in the halves of a wide register.</summary>
+    public static ReadOnlySpan<byte> Raised =>
+    [
+        1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241,
+        1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241,
+    ];
+
     /// <summary>The table as one register, for lookup by shuffle.</summary>
     public static Vector128<sbyte> Register => Vector128.Create(Values);
 

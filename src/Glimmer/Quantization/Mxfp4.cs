@@ -18,6 +18,10 @@ internal static class Mxfp4
     /// <summary>Twice the value of each E2M1 code.</summary>
     public static ReadOnlySpan<sbyte> Table => [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
+    /// <summary>The table + 12, twice, for lookup in the halves of a wide register.</summary>
+    public static ReadOnlySpan<byte> Raised =>
+        [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0, 12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+
     /// <summary>Blocks to fp32.</summary>
     public static void Dequantize(ReadOnlySpan<byte> blocks, Span<float> values)
     {

@@ -3,8 +3,8 @@ namespace Glimmer.Tensors;
 /// <summary>A weight <c>[Rows, Columns]</c> (outputs, inputs), packed once into the layout that the matrix kernels stream.</summary>
 /// <remarks>
 /// Panels of 32 rows follow one another; the last one is padded with zeros. Inside a panel the columns follow one another, and in a
-/// column the 32 rows lie side by side, so that a vector lane is an output. Types with blocks keep the scales of 32 columns before these
-/// columns. The same bytes serve one token and thousands. Packing runs in <c>Kernels.MatrixPacker</c>.
+/// column the 32 rows lie side by side, so that a vector lane is an output. Types with blocks keep scales before the columns that share them, and 4 columns of
+/// a row together (<c>Quantization.IBlockFormat</c>). The same bytes serve one token and thousands. Packing runs in <c>Kernels.MatrixPacker</c>.
 /// </remarks>
 internal abstract unsafe class PackedMatrix : IDisposable
 {
@@ -30,7 +30,7 @@ internal abstract unsafe class PackedMatrix : IDisposable
         Data = _buffer.Pointer;
     }
 
-    /// <summary>The type of the weights: F32, BF16, Q4_1 or Q8_0.</summary>
+    /// <summary>The type of the weights.</summary>
     public DType Type { get; }
 
     /// <summary>Outputs.</summary>
@@ -87,6 +87,15 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <exception cref="NotSupportedException">The type has blocks along the columns.</exception>
     public virtual void PackPanelTransposed(int panel, ReadOnlySpan<RowSource> sources) =>
         throw new NotSupportedException($"{Type} weights cannot be packed transposed: their blocks lie along the columns. Unpack them to F32 first.");
+
+    /// <summary>Reads 32 columns of a row of a block type as the integer kernels see them.</summary>
+    /// <param name="row">Row index.</param>
+    /// <param name="block">Block of 32 columns.</param>
+    /// <param name="codes">Receives 32 integers.</param>
+    /// <param name="scales">Receives the scales of columns 0 to 15 and 16 to 31, then their minima.</param>
+    /// <exception cref="NotSupportedException">The type has no blocks.</exception>
+    public virtual void ReadBlock(int row, int block, Span<int> codes, Span<float> scales) =>
+        throw new NotSupportedException($"{Type} weights have no integer blocks.");
 
     /// <summary>Reads row <paramref name="lane"/> of the panel at <paramref name="panel"/>.</summary>
     protected abstract void ReadRow(byte* panel, int lane, Span<float> values);

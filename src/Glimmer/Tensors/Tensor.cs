@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 
 namespace Glimmer.Tensors;
 
@@ -10,13 +11,16 @@ namespace Glimmer.Tensors;
 public sealed unsafe class Tensor : IDisposable
 {
     private readonly bool _owns;
-    private int[] _shape;
+    private int[] _sizes; // at least four, so that a reused tensor of another rank needs no other array
+    private int _rank;
     private byte* _data;
 
     internal Tensor(DType type, ReadOnlySpan<int> shape, byte* data, object? owner, bool owns = false)
     {
         Type = type;
-        _shape = shape.ToArray();
+        _sizes = new int[Math.Max(4, shape.Length)];
+        shape.CopyTo(_sizes);
+        _rank = shape.Length;
         Count = CountOf(shape);
         _data = data;
         Owner = owner;
@@ -27,7 +31,7 @@ public sealed unsafe class Tensor : IDisposable
     public DType Type { get; private set; }
 
     /// <summary>Sizes, slowest dimension first.</summary>
-    public ReadOnlySpan<int> Shape => _shape;
+    public ReadOnlySpan<int> Shape => new(_sizes, 0, _rank);
 
     /// <summary>Number of elements.</summary>
     public long Count { get; private set; }
@@ -71,21 +75,25 @@ public sealed unsafe class Tensor : IDisposable
     /// <summary>The raw bytes, whatever the type.</summary>
     public Span<byte> Bytes => new(Alive(), checked((int)Type.ByteSize(Count)));
 
-    /// <summary>The same memory under another shape.</summary>
-    public Tensor Reshape(params ReadOnlySpan<int> shape)
+    /// <summary>Sets every byte to zero, whatever the size.</summary>
+    public void Clear() => NativeMemory.Clear(Alive(), (nuint)Type.ByteSize(Count));
+
+    /// <summary>Copies the bytes to a tensor of the same type and count, whatever the size.</summary>
+    public void CopyTo(Tensor other)
     {
-        if (CountOf(shape) != Count)
-            ThrowCount(Count, shape);
-        return new Tensor(Type, shape, Alive(), Owner);
+        if (other.Type != Type || other.Count != Count)
+            throw new ArgumentException($"{this} cannot be copied to {other}.", nameof(other));
+        long bytes = Type.ByteSize(Count);
+        Buffer.MemoryCopy(Alive(), other.Alive(), bytes, bytes);
     }
 
     /// <summary>One row (index on the first dimension) as a view; shape without that dimension.</summary>
     public Tensor Row(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _shape[0]);
-        long bytes = Type.ByteSize(Count / _shape[0]);
-        return new Tensor(Type, _shape.AsSpan(1), Alive() + index * bytes, Owner);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Shape[0]);
+        long bytes = Type.ByteSize(Count / Shape[0]);
+        return new Tensor(Type, Shape[1..], Alive() + index * bytes, Owner);
     }
 
     /// <summary>Points this view at other memory; only a <see cref="Workspace"/> does that, to reuse the object.</summary>
@@ -93,9 +101,10 @@ public sealed unsafe class Tensor : IDisposable
     {
         Type = type;
         Gradient = null;
-        if (_shape.Length != shape.Length)
-            _shape = new int[shape.Length];
-        shape.CopyTo(_shape);
+        if (_sizes.Length < shape.Length)
+            _sizes = new int[Math.Max(4, shape.Length)];
+        shape.CopyTo(_sizes);
+        _rank = shape.Length;
         Count = CountOf(shape);
         _data = data;
     }
@@ -110,7 +119,7 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"{Type}[{string.Join(", ", _shape)}]";
+    public override string ToString() => $"{Type}[{string.Join(", ", Shape.ToArray())}]";
 
     internal static long CountOf(ReadOnlySpan<int> shape)
     {

@@ -19,18 +19,6 @@ public sealed unsafe class Workspace : IDisposable
     /// <summary>A point to which <see cref="Release"/> can return.</summary>
     public readonly record struct Mark(int Block, long Offset, int Tensor);
 
-    /// <summary>Bytes held, used or not.</summary>
-    public long CapacityBytes
-    {
-        get
-        {
-            long bytes = 0;
-            foreach (NativeBuffer block in _blocks)
-                bytes += block.Bytes;
-            return bytes;
-        }
-    }
-
     /// <summary>Hands out a tensor, 64-byte aligned, with undefined contents.</summary>
     public Tensor Allocate(DType type, params ReadOnlySpan<int> shape)
     {
@@ -49,20 +37,8 @@ public sealed unsafe class Workspace : IDisposable
     public Tensor Zeros(params ReadOnlySpan<int> shape)
     {
         Tensor tensor = Allocate(DType.F32, shape);
-        tensor.Bytes.Clear();
+        tensor.Clear();
         return tensor;
-    }
-
-    /// <summary>Hands out another view of the same memory, reusing the tensor object.</summary>
-    public Tensor View(Tensor tensor, params ReadOnlySpan<int> shape)
-    {
-        if (Tensor.CountOf(shape) != tensor.Count)
-            throw new ArgumentException($"{tensor} cannot be viewed as [{string.Join(", ", shape.ToArray())}].", nameof(shape));
-        if (_tensor == _tensors.Count)
-            _tensors.Add(new Tensor(tensor.Type, shape, tensor.Data, this));
-        else
-            _tensors[_tensor].Rebind(tensor.Type, shape, tensor.Data);
-        return _tensors[_tensor++];
     }
 
     /// <summary>The current fill, to release everything handed out later.</summary>

@@ -106,6 +106,28 @@ public class EmbeddedModelTests(EmbeddedModelFixture fixture, ITestOutputHelper 
     public void Batch_chunks_threads_and_tape_change_no_bit() => EqualBits.Check(fixture.Loaded.Model, [21, 34, 9], maxBatch: 3);
 
     [Fact]
+    public void A_decode_step_allocates_nothing()
+    {
+        LoadedModel loaded = fixture.Loaded;
+        using var cache = new KeyValueCache(loaded.Model.CacheSlots);
+        using CachedSequence sequence = cache.NewSequence();
+        var batch = new Batch();
+        long allocated = 0;
+        for (int position = 0; position < 40; position++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            batch.Clear();
+            batch.AddCached(sequence, [position + 100], position);
+            loaded.Compute.Begin();
+            loaded.Model.Logits(loaded.Compute, loaded.Model.Forward(loaded.Compute, batch), [0]);
+            if (position >= 20)
+                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        Assert.Equal(0, allocated);
+    }
+
+    [Fact]
     public void Sampler_loss_and_scorer_give_the_same_bits()
     {
         LoadedModel loaded = fixture.Loaded;

@@ -1,6 +1,7 @@
 using Glimmer.Kernels;
 using Glimmer.Quantization;
 using Glimmer.Tensors;
+using Glimmer.Tests.Quantization;
 
 namespace Glimmer.Tests.Kernels;
 
@@ -284,39 +285,8 @@ public unsafe class MatMulTests
 
     internal static PackedMatrix Weights(ThreadTeam team, DType type, int rows, int columns, int seed)
     {
-        var random = new Random(seed);
-        var bytes = new byte[Math.Max(1, rows * type.ByteSize(columns))];
-        random.NextBytes(bytes);
-        int block = type.BlockBytes();
-        if (type == DType.F32)
-        {
-            for (int i = 0; i < rows * columns; i++)
-                BitConverter.TryWriteBytes(bytes.AsSpan(4 * i), random.NextSingle() - 0.5f);
-        }
-        else if (type == DType.BF16)
-        {
-            for (int i = 0; i < rows * columns; i++)
-                BitConverter.TryWriteBytes(bytes.AsSpan(2 * i), PackedBF16.Round(random.NextSingle() - 0.5f));
-        }
-        else
-        {
-            for (int i = 0; i < rows * columns / 32; i++)
-            {
-                // Some scales are subnormal halves.
-                float d = (random.NextSingle() - 0.5f) * (i % 7 == 0 ? 1e-5f : 0.1f);
-                BitConverter.TryWriteBytes(bytes.AsSpan(block * i), (Half)d);
-                if (type == DType.Q4_1)
-                    BitConverter.TryWriteBytes(bytes.AsSpan(block * i + 2), (Half)(random.NextSingle() - 0.5f));
-            }
-        }
-
-        PackedMatrix matrix = type switch
-        {
-            DType.F32 => new PackedF32(rows, columns),
-            DType.BF16 => new PackedBF16(rows, columns),
-            DType.Q8_0 => new PackedQ8_0(rows, columns),
-            _ => new PackedQ4_1(rows, columns),
-        };
+        byte[] bytes = RandomRows.Create(type, rows, columns, seed);
+        PackedMatrix matrix = PackedWeights.Create(type, rows, columns);
         fixed (byte* data = bytes)
             MatrixPacker.Pack(team, matrix, [new RowSource(data, type, rows, type.ByteSize(columns))]);
         return matrix;

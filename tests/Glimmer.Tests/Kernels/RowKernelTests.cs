@@ -145,17 +145,17 @@ public unsafe class RowKernelTests
     [MemberData(nameof(LevelsAndThreads))]
     public void Cross_entropy_equals_the_twin_in_bits(SimdLevel level, int threads) => ForAllShapes(level, threads, 1, (team, n, ld) =>
     {
-        using Tensor x = Scaled(Rows * ld, 4, 10), expected = Scaled(Rows * ld, 4, 10), loss = MatMulTests.Random(Rows, 1), lse = MatMulTests.Random(Rows, 2), scale = MatMulTests.Random(Rows, 3);
+        using Tensor x = Scaled(Rows * ld, 4, 10), expected = Scaled(Rows * ld, 4, 10), loss = MatMulTests.Random(Rows, 1), lse = MatMulTests.Random(Rows, 2), rest = MatMulTests.Random(Rows, 5), scale = MatMulTests.Random(Rows, 3);
         int* targets = stackalloc int[Rows] { 0, n - 1, -1, n / 2, n / 3 };
-        CrossEntropy.Forward(team, x.F32Pointer, ld, targets, Rows, n, loss.F32Pointer, lse.F32Pointer);
+        CrossEntropy.Forward(team, x.F32Pointer, ld, targets, Rows, n, loss.F32Pointer, lse.F32Pointer, rest.F32Pointer);
         for (int row = 0; row < Rows; row++)
         {
-            (float Loss, float Lse) twin = CrossEntropy.Twin(expected.F32Pointer + row * ld, targets[row], n);
-            AssertSameBits([twin.Loss, twin.Lse], [loss.F32[row], lse.F32[row]], $"{n} entries, row {row}");
-            CrossEntropy.BackwardTwin(expected.F32Pointer + row * ld, targets[row], n, twin.Lse, scale.F32[row]);
+            (float Loss, float Lse, float Lost) twin = CrossEntropy.Twin(expected.F32Pointer + row * ld, targets[row], n);
+            AssertSameBits([twin.Loss, twin.Lse, twin.Lost], [loss.F32[row], lse.F32[row], rest.F32[row]], $"{n} entries, row {row}");
+            CrossEntropy.BackwardTwin(expected.F32Pointer + row * ld, targets[row], n, twin.Lse, twin.Lost, scale.F32[row]);
         }
 
-        CrossEntropy.Backward(team, x.F32Pointer, ld, targets, Rows, n, lse.F32Pointer, scale.F32Pointer);
+        CrossEntropy.Backward(team, x.F32Pointer, ld, targets, Rows, n, lse.F32Pointer, rest.F32Pointer, scale.F32Pointer);
         AssertSameBits(expected.F32, x.F32, $"{n} entries, backward");
     });
 
@@ -186,7 +186,7 @@ public unsafe class RowKernelTests
         using Tensor logits = Tensor.Allocate(DType.F32, 10), loss = Tensor.Allocate(DType.F32, 1);
         int* target = stackalloc int[1] { 10 };
         string message = Assert.Throws<ArgumentOutOfRangeException>(
-            () => CrossEntropy.Forward(null, logits.F32Pointer, 10, target, 1, 10, loss.F32Pointer, loss.F32Pointer)).Message;
+            () => CrossEntropy.Forward(null, logits.F32Pointer, 10, target, 1, 10, loss.F32Pointer, loss.F32Pointer, loss.F32Pointer)).Message;
         Assert.Contains("target of row 0 is 10", message);
     }
 

@@ -10,15 +10,15 @@ namespace Glimmer.Tests.Models;
 internal static class EqualBits
 {
     /// <summary>Compares batch sizes, chunkings, thread counts, packing and the tape.</summary>
-    public static void Check(CausalLm model, int[] lengths, int maxBatch = 17)
+    public static void Check(CausalLm model, int[] lengths, int maxBatch = 17, ActivationType activations = ActivationType.F32)
     {
-        using var one = new Compute(1);
+        using var one = new Compute(1) { Activations = activations };
         int[][] sequences = [.. Enumerable.Range(0, maxBatch).Select(i => Tokens(model, lengths[i % lengths.Length], seed: i))];
         float[][] alone = [.. sequences.Select(tokens => Whole(model, one, [tokens], Tape.None)[0])];
 
         foreach (int threads in (ReadOnlySpan<int>)[1, 2, 3])
         {
-            using var c = new Compute(threads);
+            using var c = new Compute(threads) { Activations = activations };
             foreach (int count in (ReadOnlySpan<int>)[1, 3, 8, 17])
             {
                 if (count <= maxBatch && (threads == 2 || count == 3))
@@ -26,16 +26,67 @@ internal static class EqualBits
             }
         }
 
-        using var two = new Compute(2);
+        using var two = new Compute(2) { Activations = activations };
         AssertAll(alone, Whole(model, two, sequences[..3], Tape.Recording), "packed with the tape on");
         foreach (int chunk in (ReadOnlySpan<int>)[1, 7, 64, 4096])
             AssertAll(alone, Chunked(model, two, sequences[..Math.Min(8, maxBatch)], chunk), $"chunks of {chunk}");
+        if (model.NextToken is not null)
+            CheckNextToken(model, sequences[..3]);
+    }
+
+    // The MTP layer: states of a sequence alone, packed with others, on a tape, and through a cache in two parts.
+    private static void CheckNextToken(CausalLm model, int[][] sequences)
+    {
+        using var c = new Compute(2);
+        float[][] alone = [.. sequences.Select(tokens => NextToken(model, c, [tokens], null)[0])];
+        AssertAll(alone, NextToken(model, c, sequences, null), "MTP packed");
+        AssertAll(alone, NextToken(model, c, sequences, new Glimmer.Tensors.Tape()), "MTP packed, with the tape on");
+        using var cache = new KeyValueCache(model.CacheSlots);
+        for (int i = 0; i < sequences.Length; i++)
+        {
+            using CachedSequence cached = cache.NewSequence();
+            var states = new List<float>();
+            int half = sequences[i].Length / 2;
+            foreach ((int first, int count) in (ReadOnlySpan<(int, int)>)[(0, half), (half, sequences[i].Length - 1 - half)])
+            {
+                var batch = new Batch();
+                batch.AddCached(cached, sequences[i].AsSpan(first, count), first);
+                c.Begin();
+                Tensor hidden = model.Forward(c, batch);
+                var next = new Batch();
+                next.AddCached(cached, sequences[i].AsSpan(first + 1, count), first);
+                states.AddRange(model.NextToken!.Forward(c, next, hidden).F32);
+            }
+
+            AssertSame(alone[i], System.Runtime.InteropServices.CollectionsMarshal.AsSpan(states), $"sequence {i}, MTP in two parts");
+        }
+    }
+
+    // z at all positions but the last of each sequence.
+    private static float[][] NextToken(CausalLm model, Compute c, int[][] sequences, Glimmer.Tensors.Tape? tape)
+    {
+        c.Begin(tape);
+        var batch = new Batch();
+        var next = new Batch();
+        var rows = new List<int>();
+        foreach (int[] tokens in sequences)
+        {
+            rows.AddRange(Enumerable.Range(batch.TokenCount, tokens.Length - 1));
+            batch.AddDocument(tokens);
+            next.AddDocument(tokens.AsSpan(1));
+        }
+
+        Tensor z = model.NextToken!.Forward(c, next, Rows.Gather(c, model.Forward(c, batch), [.. rows]));
+        var result = new float[sequences.Length][];
+        for (int i = 0, first = 0; i < sequences.Length; first += sequences[i].Length - 1, i++)
+            result[i] = z.F32.Slice(first * z.Shape[1], (sequences[i].Length - 1) * z.Shape[1]).ToArray();
+        return result;
     }
 
     /// <summary>Compares the portable and AVX2 forms of all kernels with the best form.</summary>
-    public static void CheckInstructionSets(CausalLm model, int length)
+    public static void CheckInstructionSets(CausalLm model, int length, ActivationType activations = ActivationType.F32)
     {
-        using var c = new Compute(2);
+        using var c = new Compute(2) { Activations = activations };
         int[] tokens = Tokens(model, length, seed: 3);
         float[] best = Whole(model, c, [tokens], Tape.Recording)[0];
         try
@@ -59,14 +110,18 @@ internal static class EqualBits
         using var c = new Compute(team) { RecomputeBlocks = recompute };
         int[][] documents = [Tokens(model, 20, 1), Tokens(model, 9, 2), Tokens(model, 31, 3)];
         foreach (Parameter parameter in model.Parameters)
-            parameter.Gradient?.Bytes.Clear();
+            parameter.ClearGradient();
         var tape = new Glimmer.Tensors.Tape();
         c.Begin(tape);
         var batch = new Batch();
         foreach (int[] document in documents)
             batch.AddDocument(document);
         (int[] targets, float[] weights) = NextTokenTraining.Targets(documents, null, 0);
-        model.Loss(c, model.Forward(c, batch), targets, weights);
+        Tensor hidden = model.Forward(c, batch);
+        model.Loss(c, hidden, targets, weights);
+        if (model.NextToken is { } head)
+            NextTokenTraining.Losses(c, head, hidden, documents, null, depths: 3, scale: 0.1f);
+        batch.Clear(); // the tape must not need the caller's batch any more
         tape.Backward();
         return model.Parameters.Where(p => p.Gradient is not null).ToDictionary(p => p.Name, p => p.Gradient!.F32.ToArray());
     }

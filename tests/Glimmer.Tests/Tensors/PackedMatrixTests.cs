@@ -20,13 +20,7 @@ public unsafe class PackedMatrixTests
         int rowBytes = (int)type.ByteSize(columns);
         int rows = parts.Sum(part => part.Rows);
         byte[] bytes = Blocks(type, rows * columns, 5);
-        using PackedMatrix matrix = type switch
-        {
-            DType.BF16 => new PackedBF16(rows, columns),
-            DType.Q8_0 => new PackedQ8_0(rows, columns),
-            DType.Q4_1 => new PackedQ4_1(rows, columns),
-            _ => new PackedF32(rows, columns),
-        };
+        using PackedMatrix matrix = PackedWeights.Create(type, rows, columns);
         var sourceRow = new List<int>();
         fixed (byte* data = bytes)
         fixed (int* order = parts[2].Order)
@@ -61,7 +55,7 @@ public unsafe class PackedMatrixTests
         {
             byte[] bytes = Blocks(type, 40 * 64, 1);
             BitConverter.TryWriteBytes(bytes.AsSpan(type.BlockBytes() * 2 * 35), Half.NaN);
-            using PackedMatrix matrix = type == DType.Q8_0 ? new PackedQ8_0(40, 64) : new PackedQ4_1(40, 64);
+            using PackedMatrix matrix = PackedWeights.Create(type, 40, 64);
             fixed (byte* data = bytes)
             {
                 var source = new RowSource(data, type, 40, type.ByteSize(64));
@@ -75,13 +69,13 @@ public unsafe class PackedMatrixTests
     public void Wrong_sources_are_refused()
     {
         using var team = new ThreadTeam(1);
-        using var matrix = new PackedQ8_0(4, 32);
+        using var matrix = new PackedBlocks<Q8_0Blocks>(4, 32);
         var rows = new RowSource(null, DType.Q8_0, 3, 34);
         Assert.Throws<ArgumentException>(() => MatrixPacker.Pack(team, matrix, [rows]));
         Assert.Throws<ArgumentException>(() => MatrixPacker.Pack(team, matrix, [rows, new RowSource(null, DType.Q4_1, 1, 20)]));
         Assert.Throws<ArgumentException>(() => MatrixPacker.Pack(team, matrix, [new RowSource(null, DType.Q4_1, 4, 20)]));
         Assert.Throws<NotSupportedException>(() => MatrixPacker.PackTransposed(team, matrix, [new RowSource(null, DType.Q8_0, 32, 34)]));
-        Assert.Throws<ArgumentException>(() => new PackedQ8_0(4, 33));
+        Assert.Throws<ArgumentException>(() => new PackedBlocks<Q8_0Blocks>(4, 33));
         Assert.Throws<ArgumentOutOfRangeException>(() => matrix.ReadRow(4, new float[32]));
         Assert.Throws<ArgumentOutOfRangeException>(() => matrix.ReadRow(0, new float[31]));
     }

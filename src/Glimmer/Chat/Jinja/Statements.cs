@@ -240,12 +240,15 @@ internal enum MacroExtras
 /// <summary>A macro: parameters, defaults, and a body that sees the variables around its definition.</summary>
 internal sealed class Macro(int line, string name, List<string> parameters, List<Expression> defaults, Block body, MacroExtras extras)
 {
+    // A call does the work of several loop iterations: a scope, arguments, a string.
+    private const int CallCost = 5;
+
     public CallableValue Bind(Scope scope) => new(name, (context, arguments) => Invoke(context, scope, arguments));
 
     private StringValue Invoke(RenderContext context, Scope definedIn, CallArguments arguments)
     {
         context.Enter();
-        context.CountIterations(1); // calls can fan out without a loop
+        context.CountIterations(CallCost); // calls can fan out without a loop
         if (arguments.Positional.Count > parameters.Count && !extras.HasFlag(MacroExtras.Varargs))
             throw new TemplateFault($"macro '{name}' takes at most {parameters.Count} argument(s) but got {arguments.Positional.Count}");
         var scope = new Scope(definedIn);

@@ -66,7 +66,7 @@ public sealed class CheckpointInspector
                 break;
             case CheckpointKind.Template:
                 ListFiles([_path]);
-                Try(() => _report = _report with { Template = new ChatTemplate(File.ReadAllText(_path)) });
+                Try(() => SetTemplate(new ChatTemplate(File.ReadAllText(_path))));
                 break;
             default:
                 Weights();
@@ -96,7 +96,7 @@ public sealed class CheckpointInspector
             Try(() => _report = _report with { Generation = checkpoint.Generation, StopTokens = [.. checkpoint.Generation.EosTokenIds] });
         }
 
-        if (checkpoint.Gguf is { } file ? file.TryGetValue("tokenizer.ggml.model", out _) : File.Exists(Path.Combine(checkpoint.Folder!, "tokenizer.json")))
+        if (checkpoint.Gguf is { } file ? HasTokenizer(file) : File.Exists(Path.Combine(checkpoint.Folder!, "tokenizer.json")))
         {
             Try(() =>
             {
@@ -122,7 +122,7 @@ public sealed class CheckpointInspector
                     Gguf = (file.Version, file.Parts),
                     Architecture = file.TryGetValue("general.architecture", out GgufValue? name) ? name.AsString() : null,
                 };
-                if (file.TryGetValue("tokenizer.ggml.model", out _))
+                if (HasTokenizer(file))
                     SetTokenizer(TokenizerFiles.FromGguf(file));
             });
             return;
@@ -160,7 +160,18 @@ public sealed class CheckpointInspector
             _problems.Add($"The tokenizer has {tokenizer.VocabularySize} ids but the embedding only {config.VocabSize} rows ('vocab_size'): they do not belong together.");
         if (_report.StopTokens.Count == 0)
             _report = _report with { StopTokens = tokenizer.EndIds };
-        Try(() => _report = _report with { Template = TokenizerFiles.TemplateOf(tokenizer) });
+        Try(() =>
+        {
+            if (TokenizerFiles.TemplateOf(tokenizer) is { } template)
+                SetTemplate(template);
+        });
+    }
+
+    // Some faults of a template show only when it runs, and one that refuses this conversation can hold none.
+    private void SetTemplate(ChatTemplate template)
+    {
+        _report = _report with { Template = template };
+        template.Render([ChatMessage.User("Hello")]);
     }
 
     // Names and shapes against those the configuration asks for. One shard of several lacks most tensors, and that is right.
@@ -210,6 +221,9 @@ public sealed class CheckpointInspector
 
         return false;
     }
+
+    // "none" stands for a file without a vocabulary.
+    private static bool HasTokenizer(GgufFile file) => file.TryGetValue("tokenizer.ggml.model", out GgufValue? kind) && kind.Value is not "none";
 
     private static string? ArchitectureOf(byte[] json)
     {

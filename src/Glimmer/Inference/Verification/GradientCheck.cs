@@ -99,16 +99,21 @@ internal sealed class GradientCheck(Recording recording, CausalLm model, Compute
             if (!gradients.TryGetProperty(list, out JsonElement names))
                 continue;
             foreach (JsonElement name in names.EnumerateArray())
-            {
-                if (byName.TryGetValue(name.GetString()!, out Parameter? parameter) && parameter.Gradient is { } gradient)
-                    recording.RequireZero($"{prefix}{parameter.Name} ({list})", gradient.F32);
-            }
+                RequireZero($"{prefix}{name.GetString()} ({list})", byName.GetValueOrDefault(name.GetString()!));
         }
+    }
+
+    // A parameter that we have no gradient for has none, as a buffer or a weight outside this loss; one that does not exist is an error.
+    private void RequireZero(string key, Parameter? parameter)
+    {
+        if (parameter is null)
+            throw new ModelFormatException($"The recording names '{key}', which is no parameter of the model.");
+        recording.RequireZero(key, parameter.Gradient is { } gradient ? gradient.F32 : []);
     }
 
     private void ClearGradients()
     {
         foreach (Parameter parameter in model.Parameters)
-            parameter.Gradient?.Bytes.Clear();
+            parameter.ClearGradient();
     }
 }

@@ -42,9 +42,18 @@ internal sealed class Recording : IDisposable
             throw new ModelFormatException($"'{path}' is not valid JSON: {error.Message}", error);
         }
 
-        if (!json.RootElement.TryGetProperty("format", out JsonElement format) || format.GetString() != Format)
-            throw new ModelFormatException($"'{path}' is not of format '{Format}'.");
-        return new Recording(json, SafetensorsFile.Open(Path.Combine(folder, "reference.safetensors")));
+        try
+        {
+            if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("format", out JsonElement format)
+                || format.ValueKind != JsonValueKind.String || format.GetString() != Format)
+                throw new ModelFormatException($"'{path}' is not of format '{Format}'.");
+            return new Recording(json, SafetensorsFile.Open(Path.Combine(folder, "reference.safetensors")));
+        }
+        catch
+        {
+            json.Dispose();
+            throw;
+        }
     }
 
     public bool Has(string key) => _values.Find(key) is not null;
@@ -104,9 +113,10 @@ internal sealed class Recording : IDisposable
             return;
         _compared.Add(key);
         ReadOnlySpan<int> recorded = _values.View(key).I32;
-        int rowLength = Shape(key)[^1];
-        int wrong = 0;
-        for (int i = 0; i < recorded.Length; i++)
+        int rowLength = Math.Max(1, Shape(key)[^1]);
+        int rows = recorded.Length / rowLength, ourRows = ours.Length / ourRowLength;
+        int wrong = Math.Abs(rows - ourRows) * rowLength;
+        for (int i = 0; i < Math.Min(rows, ourRows) * rowLength; i++)
             wrong += recorded[i] == ours[(i / rowLength * ourRowLength) + (i % rowLength)] ? 0 : 1;
         _differences.Add(new ReferenceDifference(key, quantity, wrong, 0, recorded.Length));
     }

@@ -37,7 +37,15 @@ public sealed class ReferenceVerifier
         using Recording recording = Recording.Open(folder);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         var verifier = new ReferenceVerifier(checkpoint, recording, team, progress ?? (_ => { }));
-        verifier.Run();
+        try
+        {
+            verifier.Run();
+        }
+        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or FormatException or IndexOutOfRangeException)
+        {
+            throw new ModelFormatException($"The recording in '{folder}' is damaged or of another version: {error.Message}", error);
+        }
+
         return [.. recording.Differences, .. recording.NotCompared.Select(key => new ReferenceDifference(key, "not compared", double.NaN, 0, 0))];
     }
 
@@ -147,7 +155,7 @@ public sealed class ReferenceVerifier
             c.Begin();
             Tensor row = model.Logits(c, model.Forward(c, batch), [input.Length - 1]);
             logits.AddRange(row.F32);
-            tokens.Add(ArgMax(row.F32));
+            tokens.Add(TopK.ArgMax(row.F32));
             input = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tokens)[^1..];
         }
 
@@ -178,7 +186,7 @@ public sealed class ReferenceVerifier
         var batch = new Batch();
         batch.AddCached(sequence, prompt, 0);
         Tensor hidden = model.Forward(c, batch);
-        int next = ArgMax(model.Logits(c, hidden, [prompt.Length - 1]).F32);
+        int next = TopK.ArgMax(model.Logits(c, hidden, [prompt.Length - 1]).F32);
         _recording.CompareTokens(prefix + part + "next_token", [nextToken], [next]);
         DraftChain chain = head.Draft(c, sequence, [.. prompt[1..], next], 0, hidden, expected.Length, shareSelection);
         _recording.Compare(prefix + "step1_hidden", "mtp_hidden", chain.FirstStates.F32);
@@ -247,12 +255,4 @@ public sealed class ReferenceVerifier
 
     private static float? Number(JsonElement json, string key) =>
         json.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.Number ? value.GetSingle() : null;
-
-    private static int ArgMax(ReadOnlySpan<float> values)
-    {
-        int best = 0;
-        for (int i = 1; i < values.Length; i++)
-            best = values[i] > values[best] ? i : best;
-        return best;
-    }
 }

@@ -63,6 +63,8 @@ internal sealed record ModelSizes
         long hidden = HfConfig.Integer(config, "hidden_size");
         int layers = (int)HfConfig.Integer(config, "num_hidden_layers");
         bool sparse = HfConfig.Has(config, "n_routed_experts");
+        if (HfConfig.Has(config, "kv_lora_rank") && !HfConfig.Has(config, "q_lora_rank"))
+            throw new UnsupportedModelException("The checkpoint projects queries directly (q_lora_rank is null), which GGUF files of this architecture cannot say. Convert it to a folder instead.");
         return new ModelSizes
         {
             Vocab = HfConfig.Integer(config, "vocab_size"),

@@ -1,0 +1,384 @@
+using System.Runtime.InteropServices;
+using Glimmer.Kernels;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Tensors;
+using Glimmer.Tokenization;
+
+namespace Glimmer.Inference;
+
+/// <summary>The engine without its thread: a step plans, runs one forward pass over all planned tokens, samples, and drafts.</summary>
+/// <remarks>
+/// What a request gets does not depend on what it shares a step with: logits are the same bits in every batch and chunking, draws are keyed by seed and position, and a draft
+/// is kept only when it is the token that would have been drawn. Not thread-safe.
+/// </remarks>
+internal sealed class EngineCore : IDisposable
+{
+    private readonly CausalLm _model;
+    private readonly Compute _compute;
+    private readonly EngineOptions _options;
+    private readonly Tokenizer? _tokenizer;
+    private readonly KeyValueCache _cache;
+    private readonly PrefixTree _tree;
+    private readonly Scheduler _scheduler;
+    private readonly SamplingScratch _scratch;
+    private readonly DraftSource _drafts;
+    private readonly NextTokenDrafter? _drafter;
+    private readonly Batch _batch = new();
+    private readonly List<int> _rows = [];
+    private readonly List<Sequence> _step = [];
+    private readonly List<Sequence> _done = [];
+    private long _arrivals;
+    private long _steps;
+    private long _promptTokens;
+    private long _generatedTokens;
+    private long _draftedTokens;
+    private long _acceptedTokens;
+
+    public EngineCore(CausalLm model, Compute compute, EngineOptions options, Tokenizer? tokenizer)
+    {
+        options.Check();
+        (_model, _compute, _options, _tokenizer) = (model, compute, options, tokenizer);
+        int context = options.ContextLength == 0 ? model.Config.MaxPositionEmbeddings : options.ContextLength;
+        _cache = new KeyValueCache(model.CacheSlots, Blocks(model, options, context));
+        ContextLength = (int)Math.Min(context, (long)_cache.MaxBlocks * KeyValueLayout.PagePositions);
+        _tree = new PrefixTree(_cache);
+        _scheduler = new Scheduler(_cache, _tree, options);
+        _scratch = new SamplingScratch(model.Config.VocabSize);
+        _drafts = options.MaxDrafts == 0 ? DraftSource.None : options.Drafts switch
+        {
+            DraftSource.Auto => model.NextToken is null ? DraftSource.PromptLookup : DraftSource.NextTokenLayer,
+            DraftSource.NextTokenLayer when model.NextToken is null => throw new UnsupportedModelException(
+                "The checkpoint has no MTP layer to draft with. Set EngineOptions.Drafts to Auto or PromptLookup."),
+            var source => source,
+        };
+        if (_drafts == DraftSource.NextTokenLayer)
+            _drafter = new NextTokenDrafter(model.NextToken!);
+    }
+
+    /// <summary>Most positions of prompt and answer together: what the options say, at most what the cache can hold.</summary>
+    public int ContextLength { get; }
+
+    /// <summary>Whether a step would do anything.</summary>
+    public bool HasWork => _scheduler.Running.Count + _scheduler.Waiting.Count > 0;
+
+    /// <summary>Sequences with memory, with the drafts that the next step verifies.</summary>
+    public IReadOnlyList<Sequence> Running => _scheduler.Running;
+
+    public EngineStatistics Statistics => new(
+        _scheduler.Running.Count, _scheduler.Waiting.Count, _steps, _promptTokens, _scheduler.CachedTokens, _generatedTokens, _scheduler.Preemptions, _draftedTokens,
+        _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion);
+
+    /// <summary>Throws when a request cannot be taken.</summary>
+    public void Check(GenerationRequest request)
+    {
+        request.Check(_model.Config.VocabSize);
+        if (request.Prompt.Length >= ContextLength)
+            throw new PromptTooLongException(request.Prompt.Length, ContextLength);
+        if (request.StopStrings.Count > 0 && _tokenizer is null)
+            throw new InvalidOperationException("Stop strings need a tokenizer. Create the engine with one, or stop at tokens.");
+    }
+
+    /// <summary>Takes a checked request.</summary>
+    public void Add(Generation generation)
+    {
+        try
+        {
+            _scheduler.Add(NewSequence(generation, 0, generation.Request.Count));
+            _promptTokens += generation.Request.Prompt.Length;
+        }
+        catch (Exception error) when (error is ArgumentException or InvalidOperationException)
+        {
+            generation.Complete(error);
+        }
+    }
+
+    /// <summary>Ends a generation and frees what it holds.</summary>
+    public void Cancel(Generation generation) => End(generation, new OperationCanceledException("The generation was cancelled."));
+
+    /// <summary>Ends every generation with an error.</summary>
+    public void FailAll(Exception error)
+    {
+        while (_scheduler.Running.Count > 0)
+            End(_scheduler.Running[0].Owner, error);
+        while (_scheduler.Waiting.Count > 0)
+            End(_scheduler.Waiting[0].Owner, error);
+    }
+
+    /// <summary>Changes the weights between two steps. Sequences in progress keep their tokens and are computed again with the new weights; cached prefixes are forgotten.</summary>
+    /// <returns>The new version.</returns>
+    public int UpdateWeights(Action<CausalLm> update)
+    {
+        _scheduler.ForgetAll();
+        update(_model);
+        return ++_scheduler.WeightVersion;
+    }
+
+    /// <summary>Frees the cached prefixes.</summary>
+    public void ClearPrefixes() => _tree.Clear();
+
+    /// <summary>Runs one step.</summary>
+    public void Step()
+    {
+        _scheduler.Plan();
+        FillBatch();
+        if (_step.Count == 0)
+            return;
+        _steps++;
+        _compute.Begin();
+        Tensor hidden = _model.Forward(_compute, _batch);
+        ScorePrompts(hidden);
+        Tensor? logits = _rows.Count == 0 ? null : _model.Logits(_compute, hidden, CollectionsMarshal.AsSpan(_rows));
+        int count = _step.Count; // Forks are added behind.
+        for (int i = 0; i < count; i++)
+            Advance(_step[i], logits);
+        foreach (Sequence sequence in _done)
+            Leave(sequence);
+        _done.Clear();
+        Draft(hidden);
+    }
+
+    public void Dispose()
+    {
+        FailAll(new ObjectDisposedException(nameof(Engine)));
+        _tree.Dispose();
+        _cache.Dispose();
+    }
+
+    private static int Blocks(CausalLm model, EngineOptions options, int context)
+    {
+        if (options.CacheTokens > 0)
+            return KeyValueLayout.PagesFor(options.CacheTokens);
+        using var probe = new KeyValueCache(model.CacheSlots);
+        long affordable = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 / probe.BlockBytes;
+        long wanted = (long)KeyValueLayout.PagesFor(context) * options.MaxRunning;
+        return (int)Math.Clamp(affordable, 1, wanted);
+    }
+
+    private Sequence NewSequence(Generation generation, int answer, int answers)
+    {
+        long order = _arrivals++ - (64L * generation.Request.Priority);
+        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _options) { Answers = answers };
+    }
+
+    private void FillBatch()
+    {
+        _batch.Clear();
+        _rows.Clear();
+        _step.Clear();
+        foreach (Sequence sequence in _scheduler.Running)
+        {
+            if (sequence.Planned == 0)
+                continue;
+            _step.Add(sequence);
+            (sequence.FirstRow, sequence.FirstPosition) = (_batch.TokenCount, sequence.Computed);
+            sequence.FirstLogits = _rows.Count;
+            bool last = sequence.Planned == sequence.Pending;
+            ReadOnlySpan<int> tokens = sequence.Tokens.Slice(sequence.Computed, sequence.Planned);
+            if (!last || sequence.DraftCount == 0)
+            {
+                _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition);
+            }
+            else
+            {
+                _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition, sequence.Drafts.AsSpan(0, sequence.DraftCount));
+                _draftedTokens += sequence.DraftCount;
+            }
+
+            // Logits of the last known token and of every draft.
+            for (int row = sequence.FirstRow + sequence.Planned - 1; last && row < _batch.TokenCount; row++)
+                _rows.Add(row);
+        }
+    }
+
+    // Counts what was computed as final, and chooses the next tokens.
+    private void Advance(Sequence sequence, Tensor? logits)
+    {
+        CachedSequence cached = sequence.Cache!;
+        bool last = sequence.Planned == sequence.Pending;
+        cached.Commit(sequence.FirstPosition + sequence.Planned);
+        if (!last)
+            return;
+        int vocabulary = _model.Config.VocabSize;
+        Tensor rows = logits!;
+        if (sequence.Answers > 1)
+            Fork(sequence, rows.F32.Slice(sequence.FirstLogits * vocabulary, vocabulary));
+        int drafts = sequence.DraftCount, accepted = 0;
+        sequence.DraftCount = 0;
+        for (int row = 0; row <= drafts && !sequence.IsFinished; row++)
+        {
+            int token = Choose(sequence, rows.F32.Slice((sequence.FirstLogits + row) * vocabulary, vocabulary));
+            if (row == drafts || token != sequence.Drafts[row])
+                break;
+            accepted++;
+        }
+
+        // A draft that was kept is in the cache already; the newest token never is.
+        cached.Commit(Math.Min(cached.Length + accepted, sequence.TokenCount - 1));
+        cached.Truncate(cached.Length);
+        sequence.Length.Learn(drafts, accepted);
+        _acceptedTokens += accepted;
+    }
+
+    /// <returns>The token; -1 when the request failed.</returns>
+    private int Choose(Sequence sequence, ReadOnlySpan<float> logits)
+    {
+        try
+        {
+            GenerationRequest request = sequence.Owner.Request;
+            bool wantKept = request.SamplingLogprobs || request.TopLogprobs > 0;
+            int token = sequence.Sampler.Choose(logits, sequence.TokenCount, sequence.Forbidden, wantKept);
+            float lse = Sampler.LogSumExp(logits);
+            float? sampling = wantKept ? (float)(sequence.Sampler.Scores[token] - sequence.Sampler.KeptLogSumExp()) : null;
+            TokenAlternatives? alternatives = request.TopLogprobs == 0 ? null : Alternatives(sequence.Sampler, logits, lse, request.TopLogprobs);
+            sequence.Sampler.Accept(token);
+            FinishReason? finish = sequence.Append(token, ContextLength, out string? stopString);
+            _generatedTokens++;
+            sequence.Owner.Emit(new EngineToken(
+                sequence.Answer, token, logits[token] - lse, request.SamplingLogprobs ? sampling : null, alternatives, finish, stopString));
+            if (finish is not null)
+                Finish(sequence);
+            return token;
+        }
+        catch (Exception error) when (error is InvalidOperationException or ArithmeticException)
+        {
+            // The request's own constraint or the model's output for it: the others go on.
+            sequence.Error = error;
+            Finish(sequence);
+            return -1;
+        }
+    }
+
+    private TokenAlternatives Alternatives(Sampler sampler, ReadOnlySpan<float> logits, float lse, int count)
+    {
+        double keptLse = sampler.KeptLogSumExp();
+        ReadOnlySpan<int> kept = sampler.Kept;
+        var sampling = new TokenLogprob[kept.Length];
+        for (int i = 0; i < kept.Length; i++)
+            sampling[i] = new TokenLogprob(kept[i], (float)(sampler.Scores[kept[i]] - keptLse));
+        Array.Sort(sampling, static (a, b) => b.Logprob.CompareTo(a.Logprob) is not 0 and var order ? order : a.Token.CompareTo(b.Token));
+        var ids = new int[count];
+        int found = TokenFilter.Highest(logits, _scratch, ids);
+        var model = new TokenLogprob[found];
+        for (int i = 0; i < found; i++)
+            model[i] = new TokenLogprob(ids[i], logits[ids[i]] - lse);
+        return new TokenAlternatives(model, sampling.AsSpan(0, Math.Min(count, sampling.Length)).ToArray());
+    }
+
+    // The other answers begin where the prompt ends: they share its blocks, or compute it again when there is no room for a copy of the last one.
+    private void Fork(Sequence first, ReadOnlySpan<float> logits)
+    {
+        int answers = first.Answers;
+        first.Answers = 1;
+        for (int answer = 1; answer < answers; answer++)
+        {
+            Sequence fork = NewSequence(first.Owner, answer, 1);
+            if (!_scheduler.TryFreeBlock())
+            {
+                _scheduler.Add(fork);
+                continue;
+            }
+
+            fork.Cache = first.Cache!.Fork();
+            (fork.FirstRow, fork.FirstPosition) = (first.FirstRow, first.FirstPosition);
+            // The copied block lacks the MTP keys of this step.
+            int copied = (fork.Computed - 1) / KeyValueLayout.PagePositions * KeyValueLayout.PagePositions;
+            fork.DraftKeys = Math.Max(first.FirstPosition, copied);
+            _scheduler.AddRunning(fork);
+            _step.Add(fork);
+            Choose(fork, logits);
+        }
+    }
+
+    private void Finish(Sequence sequence)
+    {
+        sequence.IsFinished = true;
+        _done.Add(sequence);
+    }
+
+    private void Leave(Sequence sequence)
+    {
+        if (sequence.Error is not null)
+        {
+            End(sequence.Owner, sequence.Error);
+            return;
+        }
+
+        if (sequence.Cache is null)
+            return; // Another answer of the request failed.
+        _scheduler.Remove(sequence);
+        if (--sequence.Owner.Unfinished == 0)
+            sequence.Owner.Complete();
+    }
+
+    private void End(Generation generation, Exception error)
+    {
+        RemoveAll(_scheduler.Running, generation);
+        RemoveAll(_scheduler.Waiting, generation);
+        generation.Complete(error);
+    }
+
+    private void RemoveAll(List<Sequence> list, Generation generation)
+    {
+        for (int i = list.Count - 1; i >= 0; i--)
+        {
+            if (ReferenceEquals(list[i].Owner, generation))
+                _scheduler.Remove(list[i]);
+        }
+    }
+
+    // Writes drafts for the next step, and the MTP keys of the positions that became final.
+    private void Draft(Tensor hidden)
+    {
+        _drafter?.Clear();
+        foreach (Sequence sequence in _step)
+        {
+            if (sequence.Cache is null)
+                continue; // It has ended.
+            bool generates = sequence.Pending == 1;
+            int wanted = generates && sequence.Drafting != DraftSource.None ? Math.Min(sequence.Length.Next(), Room(sequence)) : 0;
+            if (sequence.Drafting == DraftSource.NextTokenLayer)
+                _drafter!.Add(sequence, wanted);
+            else if (sequence.Drafting == DraftSource.PromptLookup)
+                sequence.DraftCount = PromptLookup.Draft(sequence.Tokens, sequence.Drafts.AsSpan(0, wanted));
+        }
+
+        _drafter?.Run(_compute, hidden);
+        foreach (Sequence sequence in _step)
+        {
+            // The prompt is computed: others may use it from the next step on.
+            if (sequence.Cache is not null && sequence.TokenCount == sequence.PromptLength + 1)
+                _scheduler.Share(sequence);
+        }
+    }
+
+    // Drafts that the answer may still use and that the cache has room for.
+    private int Room(Sequence sequence)
+    {
+        int most = Math.Min(sequence.Owner.Request.MaxTokens, ContextLength - sequence.PromptLength);
+        int left = sequence.PromptLength + most - sequence.TokenCount - 1;
+        int drafts = Math.Clamp(left, 0, _options.MaxDrafts);
+        while (drafts > 0 && !_scheduler.TryReserve(sequence, sequence.TokenCount + drafts))
+            drafts--;
+        return drafts;
+    }
+
+    private void ScorePrompts(Tensor hidden)
+    {
+        foreach (Sequence sequence in _step)
+        {
+            Generation owner = sequence.Owner;
+            int end = Math.Min(sequence.FirstPosition + sequence.Planned, owner.PromptScores.Length);
+            int count = end - sequence.FirstPosition;
+            if (count <= 0 || owner.PromptScored >= end)
+                continue;
+            var rows = new int[count];
+            var weights = new float[count];
+            for (int i = 0; i < count; i++)
+                (rows[i], weights[i]) = (sequence.FirstRow + i, 1);
+            ReadOnlySpan<int> targets = sequence.Tokens.Slice(sequence.FirstPosition + 1, count);
+            _model.Loss(_compute, Rows.Gather(_compute, hidden, rows), targets, weights, owner.PromptScores.Slice(sequence.FirstPosition, count));
+            owner.PromptScored = end;
+        }
+    }
+}
