@@ -7,12 +7,12 @@ switch (args.FirstOrDefault())
         return AttentionBenchmark.Run(args[1..]);
     case "gemm":
         return GemmBenchmark.Run(args[1..]);
+    case "grammar":
+        return GrammarBenchmark.Run(args[1..]);
     case "model":
         return ModelBenchmark.Run(args[1..]);
     case "packed":
         return PackedBenchmark.Run(args[1..]);
-    case "grammar":
-        return GrammarBenchmark.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
     case "vector":
