@@ -143,17 +143,24 @@ public sealed class EngineTests : IDisposable
     public async Task Higher_priority_goes_first_but_overtakes_only_so_many()
     {
         using Engine engine = NewEngine(new EngineOptions { MaxRunning = 1 });
-        var finished = new List<string>();
-        var request = new GenerationRequest { Prompt = Tokens(5), MaxTokens = 30 };
+        var started = new List<string>();
+        // Long enough that all have arrived while the first one runs, and that a whole answer lies between the starts of the others.
+        var request = new GenerationRequest { Prompt = Tokens(5), MaxTokens = 400 };
         Task[] all = [Run("first", 0), Run("low", 0), Run("high", 1)];
         await Task.WhenAll(all);
-        Assert.True(finished.IndexOf("high") < finished.IndexOf("low"));
+        Assert.True(started.IndexOf("high") < started.IndexOf("low"), string.Join(", ", started));
 
         async Task Run(string name, int priority)
         {
-            await Read(engine.Submit(request with { Priority = priority }));
-            lock (finished)
-                finished.Add(name);
+            bool isFirst = true;
+            await foreach (EngineToken _ in engine.Submit(request with { Priority = priority }).ReadAllAsync())
+            {
+                if (!isFirst)
+                    continue;
+                isFirst = false;
+                lock (started)
+                    started.Add(name);
+            }
         }
     }
 
