@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Glimmer.Tokenization;
@@ -50,10 +51,17 @@ public class UnicodeClassesTests
         "N" => c => UnicodeClasses.Of(c) == CharClass.Number,
         "s" or "strip" => UnicodeClasses.IsWhiteSpace,
         "w" => UnicodeClasses.IsWordCharacter,
+        // No splitter uses these: the platform's own table is compared, so that a runtime with another Unicode version is noticed.
+        "P" => c => Category(c) is >= UnicodeCategory.ConnectorPunctuation and <= UnicodeCategory.OtherPunctuation,
+        "M" => c => Category(c) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark,
+        "S" => c => Category(c) is >= UnicodeCategory.MathSymbol and <= UnicodeCategory.OtherSymbol,
+        "Lu" => c => Category(c) == UnicodeCategory.UppercaseLetter,
         "digits" => c => UnicodeClasses.Of(c) is CharClass.Number or CharClass.NewNumber,
         _ when name.StartsWith("fold_", StringComparison.Ordinal) => c => Folds(name[^1], c),
         _ => null,
     };
+
+    private static UnicodeCategory Category(int codePoint) => CharUnicodeInfo.GetUnicodeCategory(codePoint);
 
     /// <summary>Whether a code point counts as that letter of a contraction: apostrophe, letter and what completes it are one piece.</summary>
     private static bool Folds(char letter, int codePoint)
