@@ -57,8 +57,24 @@ public sealed class Checkpoint : IDisposable
     /// <param name="config">Configuration to use instead of the checkpoint's.</param>
     /// <param name="progress">Told the number of values of each parameter that is loaded.</param>
     /// <exception cref="ModelFormatException">A tensor is missing or does not have the shape that the configuration asks for.</exception>
-    public CausalLm LoadModel(ThreadTeam team, ModelConfig? config = null, IProgress<long>? progress = null) =>
-        ModelRegistry.Build(config ?? Config, new ParameterLoader(Weights, team, progress));
+    /// <exception cref="UnsupportedModelException">The weights alone need more memory than there is.</exception>
+    public CausalLm LoadModel(ThreadTeam team, ModelConfig? config = null, IProgress<long>? progress = null)
+    {
+        CheckMemory(Path, Weights.Tensors, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        return ModelRegistry.Build(config ?? Config, new ParameterLoader(Weights, team, progress));
+    }
+
+    /// <summary>Refuses weights that cannot fit, before the machine starts to swap. Counts what they need at least: their stored size, or fp32 where they are computed.</summary>
+    internal static void CheckMemory(string path, IEnumerable<TensorInfo> tensors, long availableBytes)
+    {
+        long needed = tensors.Sum(tensor => tensor.IsComputed ? 4 * tensor.Count : tensor.SizeBytes);
+        if (needed > availableBytes)
+        {
+            throw new UnsupportedModelException(
+                $"'{path}' needs at least {needed / 1e9:f1} GB of memory for its weights, but this process may use {availableBytes / 1e9:f1} GB. "
+                + "Models larger than memory are not supported; use a smaller type ('glimmer convert') or a machine with more memory.");
+        }
+    }
 
     /// <summary>Opens a checkpoint.</summary>
     /// <param name="path">A folder with <c>config.json</c> and safetensors files, a <c>.safetensors</c> file or index, a <c>.gguf</c> file (any part of a
