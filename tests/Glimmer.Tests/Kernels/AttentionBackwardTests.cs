@@ -108,11 +108,15 @@ public sealed unsafe class AttentionBackwardTests
         var problem = new Problem(new AttentionShape(4, 2, 32, 32, 0.2f), [100, 30], null, seed: 4);
         using var team = new ThreadTeam(2);
         Gradients gradients = problem.NewGradients();
-        problem.Run(team, gradients);
-        problem.Run(team, gradients);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        problem.Run(team, gradients);
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        var windows = new AllocationWindows();
+        for (int round = 0; round < 6; round++)
+        {
+            windows.Begin();
+            problem.Run(team, gradients);
+            windows.End();
+        }
+
+        windows.AssertNone();
     }
 
     private static double[] Random(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextDouble() * 2 - 1)];

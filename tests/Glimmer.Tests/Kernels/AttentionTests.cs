@@ -144,18 +144,18 @@ public sealed unsafe class AttentionTests
         float[] q = batch.Queries(6 * 32, 16);
         var output = new float[batch.Tokens * 6 * 32];
         using var team = new ThreadTeam(2);
-        long before = 0;
+        var windows = new AllocationWindows();
         fixed (float* qp = q, op = output)
         {
             for (int round = 0; round < 20; round++)
             {
-                if (round == 10)
-                    before = GC.GetAllocatedBytesForCurrentThread();
+                windows.Begin();
                 Attention.Forward(team, shape, batch.Sequences, qp, op, null);
+                windows.End();
             }
         }
 
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        windows.AssertNone();
     }
 
     private static void SampleBatches(int iterations, int longest)

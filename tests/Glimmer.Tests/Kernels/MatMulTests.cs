@@ -277,10 +277,15 @@ public unsafe class MatMulTests
 
         for (int i = 0; i < 50; i++)
             Step();
-        long before = GC.GetAllocatedBytesForCurrentThread();
+        var windows = new AllocationWindows();
         for (int i = 0; i < 10; i++)
+        {
+            windows.Begin();
             Step();
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+            windows.End();
+        }
+
+        windows.AssertNone();
     }
 
     internal static PackedMatrix Weights(ThreadTeam team, DType type, int rows, int columns, int seed)

@@ -83,10 +83,16 @@ public unsafe class ThreadTeamTests
         var job = new Barriers(team, 1);
         for (int i = 0; i < 100; i++)
             team.Run(job);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
-            team.Run(job);
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        var windows = new AllocationWindows();
+        for (int window = 0; window < 10; window++)
+        {
+            windows.Begin();
+            for (int i = 0; i < 100; i++)
+                team.Run(job);
+            windows.End();
+        }
+
+        windows.AssertNone();
     }
 
     [Fact]
