@@ -35,6 +35,14 @@ internal static class NumberOption
         };
     }
 
+    /// <summary>Gives an option more names.</summary>
+    public static Option<T> Also<T>(this Option<T> option, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+            option.Aliases.Add(name);
+        return option;
+    }
+
     /// <summary>The bound that stands for none.</summary>
     public static T MaxOf<T>() where T : struct, INumber<T> => T.CreateSaturating(double.MaxValue);
 }

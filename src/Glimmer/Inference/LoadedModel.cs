@@ -101,21 +101,7 @@ public sealed class LoadedModel : IDisposable
     /// <summary>A rendered prompt as ids. Control tokens are recognised only where the template wrote them, never in message text.</summary>
     /// <param name="rendered">The prompt.</param>
     /// <param name="from">First character to encode.</param>
-    public int[] Encode(RenderedText rendered, int from = 0)
-    {
-        ArgumentNullException.ThrowIfNull(rendered);
-        var segments = new List<TextSegment>();
-        int start = 0;
-        foreach (RenderedSegment segment in rendered.Segments)
-        {
-            int skip = Math.Clamp(from - start, 0, segment.Text.Length);
-            if (skip < segment.Text.Length)
-                segments.Add(new TextSegment(segment.Text[skip..], segment.FromTemplate));
-            start += segment.Text.Length;
-        }
-
-        return Tokenizer.Encode(segments);
-    }
+    public int[] Encode(RenderedText rendered, int from = 0) => PromptEncoding.Encode(Tokenizer, rendered, from);
 
     /// <summary>The prompt of a conversation as ids.</summary>
     /// <param name="messages">The conversation.</param>

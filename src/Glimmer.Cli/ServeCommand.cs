@@ -1,0 +1,118 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Glimmer.Inference;
+using Glimmer.Server;
+using Glimmer.Server.Turns;
+
+namespace Glimmer.Cli;
+
+/// <summary><c>glimmer serve</c>: serves a model over HTTP.</summary>
+internal sealed class ServeCommand : Command
+{
+    private readonly Terminal _terminal;
+    private readonly ModelOptions _model;
+    private readonly Argument<string?> _path = new("model") { Arity = ArgumentArity.ZeroOrOne, Description = "Folder or file of the model. Default: the small model that comes with Glimmer." };
+    private readonly Option<string> _host = new("--host") { Description = "Address to listen on. Other machines need a key.", DefaultValueFactory = _ => "127.0.0.1" };
+    private readonly Option<int> _port = new("--port") { Description = "Port to listen on; 0 takes a free one.", DefaultValueFactory = _ => 30000 };
+    private readonly Option<string[]> _names = new("--served-model-name") { Description = "Name under which clients know the model; repeatable, the first is reported.", AllowMultipleArgumentsPerToken = true, HelpName = "name" };
+    private readonly Option<string[]> _aliases = new("--model-alias") { Description = "FROM=TO: another name for a served one; FROM may end in *.", HelpName = "from=to" };
+    private readonly Option<bool> _anyModel = new("--accept-any-model") { Description = "Take any model name." };
+    private readonly Option<string[]> _keys = new("--api-key") { Description = "Key that clients must send; repeatable.", HelpName = "key" };
+    private readonly Option<string?> _keyFile = new("--api-key-file") { Description = "File with one key a line.", HelpName = "path" };
+    private readonly Option<string?> _adminKey = new("--admin-api-key") { Description = "Key of the control endpoints.", HelpName = "key" };
+    private readonly Option<int?> _context = NumberOption.Create("--context-length", "Most tokens of prompt and answer together. Default: what the model was made for.", 64, int.MaxValue).Also("--max-model-len");
+    private readonly Option<int?> _running = NumberOption.Create("--max-running-requests", "Most sequences computed at once. Default: 32.", 1, 4096).Also("--max-num-seqs");
+    private readonly Option<int?> _queue = NumberOption.Create("--max-queued-requests", "Most requests that wait. Default: 512.", 0, 1_000_000);
+    private readonly Option<int?> _cache = NumberOption.Create("--max-total-tokens", "Most tokens whose keys and values are kept. Default: by memory.", 64, int.MaxValue);
+    private readonly Option<bool> _noPrefixes = new("--disable-radix-cache", "--no-enable-prefix-caching") { Description = "Do not keep computed prefixes." };
+    private readonly Option<bool> _strict = new("--strict-max-tokens") { Description = "Refuse requests for more tokens than the context has left, instead of cutting." };
+    private readonly Option<string> _thinking = new("--default-thinking") { Description = "Whether models think when a request does not say: on, off, model.", DefaultValueFactory = _ => "model" };
+    private readonly Option<string> _preserve = new("--agent-preserve-thinking") { Description = "Keep earlier reasoning in the prompt of requests with tools: on, off.", DefaultValueFactory = _ => "on" };
+    private readonly Option<string> _sampling = new("--sampling-defaults") { Description = "Where sampling defaults come from: model, openai.", DefaultValueFactory = _ => "model" };
+    private readonly Option<int?> _thinkingTokens = NumberOption.Create("--max-thinking-tokens", "Most tokens of reasoning; then it is closed by force.", 1, int.MaxValue);
+
+    public ServeCommand(Terminal terminal)
+        : base("serve", "Serve a model behind the OpenAI, Anthropic, Gemini and native APIs.")
+    {
+        _terminal = terminal;
+        _thinking.AcceptOnlyFromAmong("on", "off", "model");
+        _preserve.AcceptOnlyFromAmong("on", "off");
+        _sampling.AcceptOnlyFromAmong("model", "openai");
+        Add(_path);
+        _model = new ModelOptions().AddTo(this);
+        foreach (Option option in (ReadOnlySpan<Option>)[_host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _context, _running, _queue, _cache, _noPrefixes, _strict,
+            _thinking, _preserve, _sampling, _thinkingTokens])
+            Add(option);
+        Validators.Add(result =>
+        {
+            if (result.GetValue(_path) is not null && _model.IsGiven(result))
+                result.AddError("The model is given twice: by its path and by --model.");
+        });
+        SetAction((parsed, cancellationToken) => ExecuteAsync(parsed));
+    }
+
+    private async Task<int> ExecuteAsync(ParseResult parsed)
+    {
+        string path = parsed.GetValue(_path) ?? _model.Path(parsed);
+        ServerOptions options = OptionsOf(parsed, path);
+        long start = Stopwatch.GetTimestamp();
+        await using GlimmerServer server = await GlimmerServer.StartAsync(options, cancellationToken: _terminal.Interrupted);
+        using LoadedModel model = _model.Open(parsed, _terminal, path);
+        using var engine = new Engine(model, new EngineOptions
+        {
+            ContextLength = parsed.GetValue(_context) ?? 0,
+            MaxRunning = parsed.GetValue(_running) ?? 32,
+            MaxWaiting = parsed.GetValue(_queue) ?? 512,
+            CacheTokens = parsed.GetValue(_cache) ?? 0,
+            ReusePrefixes = !parsed.GetValue(_noPrefixes),
+        });
+        server.Use(new ServedModel(model, engine));
+        EngineStatistics statistics = engine.Statistics;
+        _terminal.Output.WriteLine(
+            $"ready {server.Address.ToString().TrimEnd('/')} model={options.ModelNames[0]} ctx={engine.ContextLength} kv_tokens={statistics.MaxBlocks * 64} max_running={parsed.GetValue(_running) ?? 32} load={Stopwatch.GetElapsedTime(start).TotalSeconds:0.00}s");
+        await server.WaitAsync(_terminal.Interrupted);
+        return ExitCodes.Success;
+    }
+
+    private ServerOptions OptionsOf(ParseResult parsed, string path)
+    {
+        string[] names = parsed.GetValue(_names) is { Length: > 0 } given ? given : [Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator(path))];
+        var aliases = new Dictionary<string, string>();
+        foreach (string alias in parsed.GetValue(_aliases) ?? [])
+        {
+            string[] parts = alias.Split('=', 2);
+            if (parts.Length != 2 || parts[0].Length == 0 || !names.Contains(parts[1]))
+                throw new UsageException($"--model-alias {alias}: expected FROM=TO with TO one of {string.Join(", ", names)}.");
+            aliases[parts[0]] = parts[1];
+        }
+
+        string[] keys = [.. parsed.GetValue(_keys) ?? [], .. parsed.GetValue(_keyFile) is { } file ? File.ReadLines(file).Select(line => line.Trim()).Where(line => line.Length > 0) : []];
+        try
+        {
+            var options = new ServerOptions
+            {
+                ModelNames = names,
+                ModelAliases = aliases,
+                AcceptAnyModel = parsed.GetValue(_anyModel),
+                ApiKeys = keys,
+                AdminApiKey = parsed.GetValue(_adminKey),
+                Host = parsed.GetValue(_host)!,
+                Port = parsed.GetValue(_port),
+                Turns = new TurnDefaults
+                {
+                    Thinking = parsed.GetValue(_thinking) switch { "on" => true, "off" => false, _ => null },
+                    PreserveThinkingWithTools = parsed.GetValue(_preserve) == "on",
+                    Sampling = parsed.GetValue(_sampling) == "openai" ? SamplingDefaults.OpenAi : SamplingDefaults.Model,
+                    StrictMaxTokens = parsed.GetValue(_strict),
+                    MaxThinkingTokens = parsed.GetValue(_thinkingTokens),
+                },
+            };
+            options.Check();
+            return options;
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException(error.Message);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using Glimmer.Server.Http;
+using Glimmer.Server.Turns;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+
+namespace Glimmer.Server;
+
+/// <summary>Hosts a model in any ASP.NET Core application: <see cref="AddGlimmer"/> among the services, <see cref="MapGlimmer"/> among the routes.</summary>
+public static class GlimmerEndpoints
+{
+    /// <summary>Adds a model's APIs to the services.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="options">How the model is served; null for the defaults.</param>
+    /// <returns>The services.</returns>
+    public static IServiceCollection AddGlimmer(this IServiceCollection services, ServerOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        options ??= new ServerOptions();
+        options.Check();
+        services.AddRouting();
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(provider => new ServerState(options, provider.GetRequiredService<TimeProvider>()));
+        return services;
+    }
+
+    /// <summary>Adds the routes of all APIs. They answer 503 until a model is given by <see cref="UseModel"/>.</summary>
+    /// <param name="app">The application.</param>
+    /// <returns>The application.</returns>
+    public static IApplicationBuilder MapGlimmer(this IApplicationBuilder app)
+    {
+        ArgumentNullException.ThrowIfNull(app);
+        ServerState state = app.ApplicationServices.GetRequiredService<ServerState>();
+        IReadOnlyList<IDialect> dialects = Dialects.Create(state);
+        var boundary = new ErrorBoundary(dialects, app.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("Glimmer.Server"));
+        var access = new AccessCheck(state.Options);
+        app.Use(next => context => boundary.InvokeAsync(context, next));
+        app.UseRouting();
+        app.Use(next => context =>
+        {
+            if (context.GetEndpoint()?.Metadata.GetMetadata<Access>() is { } needed && needed != Access.Open)
+                access.Require(context, needed == Access.Admin);
+            return next(context);
+        });
+        app.UseEndpoints(routes =>
+        {
+            foreach (IDialect dialect in dialects)
+                dialect.Map(routes);
+        });
+        return app;
+    }
+
+    /// <summary>Gives the server its model; requests are taken from now on.</summary>
+    /// <param name="app">The application.</param>
+    /// <param name="model">The model.</param>
+    public static void UseModel(this IApplicationBuilder app, ServedModel model)
+    {
+        ArgumentNullException.ThrowIfNull(app);
+        ServerState state = app.ApplicationServices.GetRequiredService<ServerState>();
+        state.Use(new TurnRunner(model, state.Options.Turns));
+    }
+}

@@ -1,0 +1,80 @@
+using Glimmer.Server.Turns;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Glimmer.Server;
+
+/// <summary>A server of its own: listens first, takes requests when it is given a model, and lets running ones finish when it stops.</summary>
+public sealed class GlimmerServer : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+
+    private GlimmerServer(WebApplication app) => _app = app;
+
+    /// <summary>The address it listens on, such as <c>http://127.0.0.1:30000</c>.</summary>
+    public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+
+    /// <summary>Starts to listen. Until <see cref="Use"/> every request but health answers 503.</summary>
+    /// <param name="options">How the model is served.</param>
+    /// <param name="logging">Where logs go; null for nowhere.</param>
+    /// <param name="cancellationToken">Ends the start.</param>
+    /// <exception cref="ArgumentException">An option makes no sense.</exception>
+    /// <exception cref="IOException">The port is taken.</exception>
+    public static async Task<GlimmerServer> StartAsync(ServerOptions options, Action<ILoggingBuilder>? logging = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Check();
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "glimmer" });
+        builder.WebHost.UseKestrelCore().UseUrls($"http://{(options.Host.Contains(':', StringComparison.Ordinal) && !options.Host.StartsWith('[') ? $"[{options.Host}]" : options.Host)}:{options.Port}");
+        builder.Services.Configure<KestrelServerOptions>(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = options.MaxRequestBytes;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(30);
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(240, TimeSpan.FromSeconds(5));
+        });
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownGrace);
+        builder.Services.AddGlimmer(options);
+        logging?.Invoke(builder.Logging);
+        WebApplication app = builder.Build();
+        app.MapGlimmer();
+        app.Lifetime.ApplicationStopping.Register(() => app.Services.GetRequiredService<ServerState>().Stop());
+        try
+        {
+            await app.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await app.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        return new GlimmerServer(app);
+    }
+
+    /// <summary>Takes requests for a model from now on.</summary>
+    /// <param name="model">The model; not owned.</param>
+    public void Use(ServedModel model) => _app.UseModel(model);
+
+    /// <summary>Waits until the server is asked to stop.</summary>
+    public async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        var stopped = new TaskCompletionSource();
+        await using CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(_ => stopped.TrySetResult(), null);
+        await using CancellationTokenRegistration lifetime = _app.Lifetime.ApplicationStopping.UnsafeRegister(_ => stopped.TrySetResult(), null);
+        await stopped.Task.ConfigureAwait(false);
+    }
+
+    /// <summary>Refuses new requests, lets running ones finish within the grace, and stops.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _app.StopAsync().ConfigureAwait(false);
+        await _app.DisposeAsync().ConfigureAwait(false);
+    }
+}

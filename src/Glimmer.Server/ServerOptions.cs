@@ -1,0 +1,79 @@
+using Glimmer.Server.Turns;
+
+namespace Glimmer.Server;
+
+/// <summary>What to do with images and other media in a request to a model that reads text.</summary>
+public enum ImagePolicy
+{
+    /// <summary>Refuse the request; inside of tool results a placeholder takes their place.</summary>
+    Reject,
+    /// <summary>Put a placeholder in their place everywhere.</summary>
+    Placeholder,
+}
+
+/// <summary>How a model is served.</summary>
+public sealed record ServerOptions
+{
+    /// <summary>Names under which clients know the model; the first is reported.</summary>
+    public IReadOnlyList<string> ModelNames { get; init; } = ["glimmer"];
+
+    /// <summary>More names, each for a served one; <c>*</c> at the end stands for any ending: <c>claude-*</c>.</summary>
+    public IReadOnlyDictionary<string, string> ModelAliases { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Whether any other name is taken for the first served one.</summary>
+    public bool AcceptAnyModel { get; init; }
+
+    /// <summary>Keys of clients; empty for an open server.</summary>
+    public IReadOnlyList<string> ApiKeys { get; init; } = [];
+
+    /// <summary>Key of the control endpoints; null for the clients' keys or, without any, loopback only.</summary>
+    public string? AdminApiKey { get; init; }
+
+    /// <summary>Address to listen on.</summary>
+    public string Host { get; init; } = "127.0.0.1";
+
+    /// <summary>Port to listen on; 0 takes a free one.</summary>
+    public int Port { get; init; } = 30000;
+
+    /// <summary>Most bytes of a request's body.</summary>
+    public long MaxRequestBytes { get; init; } = 64L << 20;
+
+    /// <summary>Longest time of a request; null for no limit.</summary>
+    public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>How long running requests may go on when the server stops.</summary>
+    public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Silence after which something is sent to keep a connection alive.</summary>
+    public TimeSpan KeepAliveInterval { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>What to do with images.</summary>
+    public ImagePolicy Images { get; init; } = ImagePolicy.Reject;
+
+    /// <summary>Whether Anthropic requests without <c>thinking</c> think.</summary>
+    public bool AnthropicThinking { get; init; }
+
+    /// <summary>Origins whose pages may call this server; empty for none.</summary>
+    public IReadOnlyList<string> AllowedOrigins { get; init; } = [];
+
+    /// <summary>What is decided where a request does not.</summary>
+    public TurnDefaults Turns { get; init; } = new();
+
+    /// <summary>Throws when a value makes no sense or the server would be open to the network without a key.</summary>
+    /// <exception cref="ArgumentException">Names the option and what to do.</exception>
+    public void Check()
+    {
+        if (ModelNames.Count == 0 || ModelNames.Any(string.IsNullOrWhiteSpace))
+            throw new ArgumentException("ModelNames must hold at least one name, none of them empty.");
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxRequestBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(Port);
+        if (ApiKeys.Count == 0 && !IsLoopback(Host))
+            throw new ArgumentException($"The host {Host} is reachable from other machines, and no key is set. Set one (--api-key, or GLIMMER_API_KEY), or listen on 127.0.0.1.");
+        if (AllowedOrigins.Contains("*") && ApiKeys.Count == 0)
+            throw new ArgumentException("Any origin ('*') may call the server and no key is set: every page in a browser could use it. Name the origins or set a key.");
+    }
+
+    /// <summary>Whether an address is this machine only.</summary>
+    internal static bool IsLoopback(string host) =>
+        host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (System.Net.IPAddress.TryParse(host.Trim('[', ']'), out System.Net.IPAddress? address) && System.Net.IPAddress.IsLoopback(address));
+}

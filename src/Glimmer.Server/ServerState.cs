@@ -1,0 +1,41 @@
+using Glimmer.Server.Http;
+using Glimmer.Server.Turns;
+
+namespace Glimmer.Server;
+
+/// <summary>What the dialects of one server share.</summary>
+/// <param name="options">How the model is served.</param>
+/// <param name="time">The clock.</param>
+internal sealed class ServerState(ServerOptions options, TimeProvider time)
+{
+    private volatile TurnRunner? _runner;
+    private volatile bool _isStopping;
+
+    /// <summary>How the model is served.</summary>
+    public ServerOptions Options { get; } = options;
+
+    /// <summary>Which names mean the model.</summary>
+    public ModelNames Names { get; } = new(options);
+
+    /// <summary>The clock.</summary>
+    public TimeProvider Time { get; } = time;
+
+    /// <summary>When the server started; reported as the model's age.</summary>
+    public DateTimeOffset Started { get; } = time.GetUtcNow();
+
+    /// <summary>Whether requests are taken.</summary>
+    public bool IsReady => _runner is not null && !_isStopping;
+
+    /// <summary>Answers requests.</summary>
+    /// <exception cref="ApiException">The model is still loading, or the server stops.</exception>
+    public TurnRunner Runner =>
+        _isStopping ? throw Unavailable("The server is stopping.") : _runner ?? throw Unavailable("The model is still loading.");
+
+    /// <summary>The model is loaded.</summary>
+    public void Use(TurnRunner runner) => _runner = runner;
+
+    /// <summary>No more requests are taken.</summary>
+    public void Stop() => _isStopping = true;
+
+    private static ApiException Unavailable(string message) => new(ApiErrorKind.Unavailable, message) { RetryAfter = TimeSpan.FromSeconds(2) };
+}

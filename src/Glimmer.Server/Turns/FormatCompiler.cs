@@ -1,0 +1,54 @@
+using System.Collections.Concurrent;
+using Glimmer.Chat;
+using Glimmer.Inference;
+using Glimmer.Inference.Constraints;
+using Glimmer.Server.Http;
+
+namespace Glimmer.Server.Turns;
+
+/// <summary>Compiles what a request demands of its text into constraints, and keeps them: agents send the same schema in every turn.</summary>
+/// <param name="model">The model.</param>
+internal sealed class FormatCompiler(ServedModel model)
+{
+    private const int MaxKept = 128;
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(10);
+    private readonly ConcurrentDictionary<string, Lazy<Constraint>> _compiled = new(StringComparer.Ordinal);
+
+    /// <summary>The constraint of a format.</summary>
+    /// <exception cref="ApiException">It is malformed, cannot be expressed, or takes too long to compile.</exception>
+    public Task<Constraint> FormatAsync(OutputFormat format, string parameter, CancellationToken cancellationToken) =>
+        CompileAsync($"{format.Kind}\n{format.Text}", () => format.Kind switch
+        {
+            OutputFormatKind.JsonObject => Constraint.FromJsonSchema(model.Trie, """{"type":"object"}"""),
+            OutputFormatKind.JsonSchema => Constraint.FromJsonSchema(model.Trie, format.Text),
+            OutputFormatKind.Regex => Constraint.FromRegex(model.Trie, format.Text),
+            OutputFormatKind.Ebnf => Constraint.FromEbnf(model.Trie, format.Text),
+            _ => Constraint.FromLark(model.Trie, format.Text),
+        }, parameter, cancellationToken);
+
+    /// <summary>The constraint of a turn that must call.</summary>
+    /// <exception cref="ApiException">A schema cannot be expressed.</exception>
+    public Task<Constraint> CallsAsync(IReadOnlyList<ToolDefinition> tools, ToolCallOptions options, CancellationToken cancellationToken) =>
+        CompileAsync(
+            $"calls {options}\n{string.Join('\n', tools.Select(tool => tool.Data.ToJson()))}", () => Constraint.FromTools(model.Trie, tools, options), "tools", cancellationToken);
+
+    private async Task<Constraint> CompileAsync(string key, Func<Constraint> compile, string parameter, CancellationToken cancellationToken)
+    {
+        if (_compiled.Count >= MaxKept)
+            _compiled.Clear();
+        // One compilation serves all requests with the same text. An engine's matchers share the constraint: all of them run on the engine's thread.
+        Lazy<Constraint> lazy = _compiled.GetOrAdd(key, _ => new Lazy<Constraint>(compile));
+        try
+        {
+            return await Task.Run(() => lazy.Value, cancellationToken).WaitAsync(s_limit, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ConstraintException error)
+        {
+            throw ApiException.Invalid(error.Message, parameter);
+        }
+        catch (TimeoutException)
+        {
+            throw ApiException.Invalid($"The grammar takes longer than {s_limit.TotalSeconds:0} seconds to compile. Make it smaller.", parameter);
+        }
+    }
+}

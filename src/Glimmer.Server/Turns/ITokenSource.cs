@@ -1,0 +1,37 @@
+using Glimmer.Inference;
+
+namespace Glimmer.Server.Turns;
+
+/// <summary>Where the tokens of an answer come from: the engine, or a script in tests.</summary>
+public interface ITokenSource
+{
+    /// <summary>Most positions of prompt and answer together.</summary>
+    int ContextLength { get; }
+
+    /// <summary>Counts for health and metrics; null where there is no engine.</summary>
+    EngineStatistics? Statistics { get; }
+
+    /// <summary>Hands in a request. Disposing the answer, or cancelling its reader, cancels the generation.</summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="cancellationToken">Cancels the generation at any time.</param>
+    /// <exception cref="ArgumentException">The request makes no sense.</exception>
+    /// <exception cref="PromptTooLongException">The prompt does not fit into the context.</exception>
+    /// <exception cref="EngineBusyException">The queue is full.</exception>
+    ITokenStream Submit(GenerationRequest request, CancellationToken cancellationToken);
+}
+
+/// <summary>The tokens of one request as they come.</summary>
+public interface ITokenStream
+{
+    /// <summary>Tokens of the prompt that came from the prefix cache; final with the first token.</summary>
+    int CachedTokens { get; }
+
+    /// <summary>Log-probability of each prompt token after the first; complete with the first token, empty when not asked for.</summary>
+    IReadOnlyList<float> PromptLogprobs { get; }
+
+    /// <summary>The tokens of all answers in the order in which they come.</summary>
+    IAsyncEnumerable<EngineToken> ReadAllAsync(CancellationToken cancellationToken);
+
+    /// <summary>Ends all answers.</summary>
+    void Cancel();
+}
