@@ -63,7 +63,7 @@ internal sealed class GenerateCommand : Command
         else
             _terminal.Output.WriteLine();
         if (parsed.GetValue(_stats))
-            _terminal.Notice(result.Summary(load, options));
+            _terminal.Notice(result.Summary(model, load, options));
         return ExitCodes.Success;
 
         void Emit(ReadOnlySpan<char> text)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using Glimmer.Inference;
+using Glimmer.Operations;
 
 namespace Glimmer.Cli;
 
@@ -46,18 +47,38 @@ internal sealed class GenerationResult(int promptTokens)
         writer.WriteNumber("prompt_tokens_per_second", Rounded(_meter.PromptTokensPerSecond));
         writer.WriteNumber("tokens_per_second", Rounded(_meter.TokensPerSecond));
         writer.WriteEndObject();
+        if (model.Model.ExpertStatistics is { } experts)
+        {
+            writer.WriteStartObject("experts");
+            writer.WriteNumber("hit_rate", Rounded(experts.HitRate));
+            writer.WriteNumber("hits", experts.Hits);
+            writer.WriteNumber("misses", experts.Misses);
+            writer.WriteNumber("foreseen", experts.Foreseen);
+            writer.WriteNumber("bytes_read", experts.BytesRead);
+            writer.WriteNumber("waited_seconds", Rounded(experts.Waited.TotalSeconds));
+            writer.WriteNumber("resident", experts.Resident);
+            writer.WriteNumber("total", experts.Experts);
+            writer.WriteNumber("resident_bytes", experts.ResidentBytes);
+            writer.WriteNumber("budget_bytes", experts.BudgetBytes);
+            writer.WriteEndObject();
+        }
+
         writer.WriteEndObject();
     }
 
     /// <summary>The line of <c>--stats</c>.</summary>
-    public string Summary(TimeSpan load, GenerationOptions options)
+    public string Summary(LoadedModel model, TimeSpan load, GenerationOptions options)
     {
         TimeSpan first = _sinceStart ?? TimeSpan.Zero;
         double other = Math.Max(0, (first - load - _meter.ToFirstToken).TotalSeconds);
         string seed = options.Sampling.Temperature > 0 ? $", seed {options.Sampling.Seed}" : "";
         return $"first token after {first.TotalSeconds:f2} s (runtime and command line {other:f2}, model {load.TotalSeconds:f2}, prompt {_meter.ToFirstToken.TotalSeconds:f2}); "
-            + $"prompt {promptTokens} tokens, {_meter.PromptTokensPerSecond:f1} tokens/s; generated {_tokens.Count} tokens, {_meter.TokensPerSecond:f1} tokens/s; {Name(_meter.Finish)}{seed}";
+            + $"prompt {promptTokens} tokens, {_meter.PromptTokensPerSecond:f1} tokens/s; generated {_tokens.Count} tokens, {_meter.TokensPerSecond:f1} tokens/s; {Name(_meter.Finish)}{seed}{Experts(model.Model.ExpertStatistics)}";
     }
+
+    private static string Experts(ExpertStatistics? experts) => experts is null ? ""
+        : $"; experts: {experts.HitRate:p1} of {experts.Hits + experts.Misses:n0} uses in memory, {experts.Foreseen:n0} of {experts.Misses:n0} misses foreseen, "
+            + $"{Quantities.Bytes(experts.BytesRead)} read, {experts.Waited.TotalSeconds:f2} s waited, {Quantities.Bytes(experts.ResidentBytes)} of {Quantities.Bytes(experts.BudgetBytes)} held";
 
     private static TimeSpan SinceProcessStart()
     {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Glimmer.Inference;
+using Glimmer.Models;
 using Glimmer.Operations;
 
 namespace Glimmer.Cli;
@@ -20,6 +21,10 @@ internal sealed class ModelOptions
         DefaultValueFactory = _ => "f32",
     };
 
+    private readonly Option<string?> _packCache = new("--pack-cache") { Description = "Folder that keeps weights in the form the kernels read. The first start of a model writes a file there, later ones map it.", HelpName = "folder" };
+    private readonly Option<bool> _verifyPackCache = new("--verify-pack-cache") { Description = "Pack the weights again and compare every byte with the file in --pack-cache." };
+    private readonly Option<long?> _memoryBudget = SizeOption.Create("--memory-budget", "Most memory for weights, for example 6G. Experts beyond it stay in --pack-cache and are read when they are chosen.");
+
     public ModelOptions() => _activations.AcceptOnlyFromAmong("f32", "q8");
 
     /// <summary>Adds the options to a command.</summary>
@@ -28,6 +33,14 @@ internal sealed class ModelOptions
         command.Add(_model);
         command.Add(_threads);
         command.Add(_activations);
+        command.Add(_packCache);
+        command.Add(_verifyPackCache);
+        command.Add(_memoryBudget);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(_packCache) is null && (result.GetValue(_verifyPackCache) || result.GetValue(_memoryBudget) is not null))
+                result.AddError($"{(result.GetValue(_verifyPackCache) ? _verifyPackCache.Name : _memoryBudget.Name)} needs --pack-cache.");
+        });
         return this;
     }
 
@@ -40,13 +53,21 @@ internal sealed class ModelOptions
     /// <summary>Computing threads.</summary>
     public int Threads(ParseResult parsed) => parsed.GetValue(_threads) ?? Math.Min(Environment.ProcessorCount, MostDefaultThreads);
 
+    /// <summary>Where the packed weights are kept.</summary>
+    public LoadOptions LoadOptions(ParseResult parsed) => new()
+    {
+        PackCache = parsed.GetValue(_packCache),
+        VerifyPackCache = parsed.GetValue(_verifyPackCache),
+        MemoryBudget = parsed.GetValue(_memoryBudget) ?? 0,
+    };
+
     /// <summary>Loads the model and shows how far it is when that takes long.</summary>
     public LoadedModel Open(ParseResult parsed, Terminal terminal, string? path = null)
     {
         path ??= Path(parsed);
         using var progress = new ProgressLine(terminal);
         IProgress<double>? share = progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null;
-        LoadedModel model = LoadedModel.Open(path, Threads(parsed), share, terminal.Interrupted);
+        LoadedModel model = LoadedModel.Open(path, Threads(parsed), LoadOptions(parsed), share, terminal.Interrupted);
         model.Compute.Activations = parsed.GetValue(_activations) == "q8" ? ActivationType.Q8 : ActivationType.F32;
         return model;
     }

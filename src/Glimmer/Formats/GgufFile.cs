@@ -9,7 +9,7 @@ namespace Glimmer.Formats;
 /// Names and shapes are those of the file; shapes are given slowest dimension first, the reverse of GGUF's <c>ne</c>. Split files keep the metadata in the
 /// first part.
 /// </remarks>
-public sealed class GgufFile : IDisposable
+public sealed class GgufFile : IMappedWeights
 {
     private readonly List<GgufPart> _parts;
     private readonly Dictionary<string, (GgufPart Part, TensorInfo Info)> _tensors = new(StringComparer.Ordinal);
@@ -65,6 +65,8 @@ public sealed class GgufFile : IDisposable
             throw;
         }
     }
+
+    IEnumerable<(MappedFile File, long HeaderBytes)> IMappedWeights.Files => _parts.Select(part => (part.File, part.HeaderBytes));
 
     /// <summary>The tensor of that GGUF name, or null.</summary>
     public TensorInfo? Find(string name) => _tensors.TryGetValue(name, out (GgufPart Part, TensorInfo Info) found) ? found.Info : null;

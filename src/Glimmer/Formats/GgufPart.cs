@@ -41,6 +41,9 @@ internal sealed class GgufPart : IDisposable
     /// <summary>What keeps views alive.</summary>
     public MappedFile File => _file;
 
+    /// <summary>Bytes before the data of the first tensor.</summary>
+    public long HeaderBytes => _offsets.Count == 0 ? _file.Length : _offsets.Values.Min();
+
     /// <summary>Opens and checks one file.</summary>
     /// <exception cref="ModelFormatException">The file is missing, truncated or contradicts itself.</exception>
     public static GgufPart Open(string path)

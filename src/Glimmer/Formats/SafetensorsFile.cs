@@ -8,7 +8,7 @@ namespace Glimmer.Formats;
 /// Source: huggingface/safetensors, README "Format". Everything the header claims is checked before it is used: names and fields unique, ranges inside the
 /// file, as long as shape and type say, neither overlapping nor leaving holes. Opening allocates in proportion to the header that is really there.
 /// </remarks>
-public sealed class SafetensorsFile : IDisposable
+public sealed class SafetensorsFile : IMappedWeights
 {
     private readonly MappedFile _file;
     private readonly Dictionary<string, SafetensorsEntry> _entries;
@@ -59,6 +59,8 @@ public sealed class SafetensorsFile : IDisposable
             throw;
         }
     }
+
+    IEnumerable<(MappedFile File, long HeaderBytes)> IMappedWeights.Files => [(_file, _dataStart)];
 
     /// <summary>The tensor of that name, or null.</summary>
     public TensorInfo? Find(string name) => _entries.TryGetValue(name, out SafetensorsEntry? entry) ? entry.Info : null;

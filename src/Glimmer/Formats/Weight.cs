@@ -18,6 +18,16 @@ internal abstract class Weight(TensorInfo info)
 
     /// <summary>The mapped bytes as a tensor, or null when the rows do not lie together in the file.</summary>
     public virtual Tensor? View() => null;
+
+    /// <summary>Says that the mapped bytes are needed soon.</summary>
+    public virtual void WillNeed()
+    {
+    }
+
+    /// <summary>Says that the mapped bytes are no longer needed: they leave the memory of the process until somebody reads them again.</summary>
+    public virtual void Release()
+    {
+    }
 }
 
 /// <summary>Rows that lie one after another in a mapped file.</summary>
@@ -48,6 +58,10 @@ internal sealed unsafe class StoredWeight(TensorInfo info, byte* data, object ow
         new ReadOnlySpan<byte>(data + firstRow * RowBytes, bytes.Length).CopyTo(bytes);
 
     public override Tensor View() => new(Info.Type, Info.Shape, data, owner);
+
+    public override void WillNeed() => MemoryAdvice.WillNeed(data, Info.SizeBytes);
+
+    public override void Release() => MemoryAdvice.DropMapped(data, Info.SizeBytes);
 }
 
 /// <summary>Rows that lie in another order in the file: row r of the checkpoint is row <c>fileRow(r)</c> of the file.</summary>
@@ -64,4 +78,8 @@ internal sealed class ReorderedWeight(StoredWeight stored, Func<long, long> file
         for (int r = 0; r < rows; r++)
             stored.Row(fileRow(firstRow + r)).CopyTo(bytes[(int)(r * stored.RowBytes)..]);
     }
+
+    public override void WillNeed() => stored.WillNeed();
+
+    public override void Release() => stored.Release();
 }

@@ -11,9 +11,9 @@ namespace Glimmer.Formats;
 public sealed class WeightSource : IDisposable
 {
     private readonly Dictionary<string, Weight> _weights;
-    private readonly IReadOnlyList<IDisposable> _files;
+    private readonly IReadOnlyList<IMappedWeights> _files;
 
-    internal WeightSource(string path, IEnumerable<Weight> weights, IReadOnlyList<IDisposable> files)
+    internal WeightSource(string path, IEnumerable<Weight> weights, IReadOnlyList<IMappedWeights> files)
     {
         Path = path;
         _files = files;
@@ -82,10 +82,26 @@ public sealed class WeightSource : IDisposable
     /// <exception cref="ModelFormatException">There is no such tensor.</exception>
     public Tensor? View(string name) => Weight(name).View();
 
+    /// <summary>The mapped files, each with the number of its bytes before the data of the tensors.</summary>
+    internal IEnumerable<(MappedFile File, long HeaderBytes)> Files => _files.SelectMany(file => file.Files);
+
+    /// <summary>Says that a tensor is read soon, so that the system begins to bring it in.</summary>
+    internal void WillNeed(string name) => Weight(name).WillNeed();
+
+    /// <summary>Says that a tensor is not read again soon: its pages leave the memory of the process.</summary>
+    internal void Release(string name) => Weight(name).Release();
+
+    /// <summary>Says that nothing is read again soon.</summary>
+    internal unsafe void ReleaseAll()
+    {
+        foreach ((MappedFile file, _) in Files)
+            MemoryAdvice.DropMapped(file.Length == 0 ? null : file.Pointer, file.Length);
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (IDisposable file in _files)
+        foreach (IMappedWeights file in _files)
             file.Dispose();
     }
 

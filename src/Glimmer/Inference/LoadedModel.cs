@@ -57,7 +57,19 @@ public sealed class LoadedModel : IDisposable
     /// <param name="cancellationToken">Ends the loading between two tensors.</param>
     /// <exception cref="ModelFormatException">A file is missing or damaged.</exception>
     /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or an option is not supported.</exception>
-    public static LoadedModel Open(string path, int threads, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
+    public static LoadedModel Open(string path, int threads, IProgress<double>? progress = null, CancellationToken cancellationToken = default) =>
+        Open(path, threads, new LoadOptions(), progress, cancellationToken);
+
+    /// <summary>Loads a model.</summary>
+    /// <param name="path">A Hugging Face folder or a GGUF file.</param>
+    /// <param name="threads">Computing threads.</param>
+    /// <param name="options">Where its packed weights are kept.</param>
+    /// <param name="progress">Told the share of the weights that is loaded, 0 to 1.</param>
+    /// <param name="cancellationToken">Ends the loading between two tensors.</param>
+    /// <exception cref="ModelFormatException">A file is missing or damaged.</exception>
+    /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or an option is not supported, or the weights need more memory than there is.</exception>
+    /// <exception cref="IOException">The pack cache cannot be written.</exception>
+    public static LoadedModel Open(string path, int threads, LoadOptions options, IProgress<double>? progress = null, CancellationToken cancellationToken = default)
     {
         Checkpoint checkpoint = Checkpoint.Open(path);
         ThreadTeam? team = null;
@@ -68,7 +80,7 @@ public sealed class LoadedModel : IDisposable
             _ = checkpoint.Config; // names an unsupported architecture before anything is loaded
             tokenizer = Task.Run(() => OpenTokenizer(checkpoint), CancellationToken.None);
             team = new ThreadTeam(threads);
-            model = checkpoint.LoadModel(team, progress: new Share(checkpoint, progress, cancellationToken));
+            model = checkpoint.LoadModel(team, progress: new Share(checkpoint, progress, cancellationToken), options: options);
             return new LoadedModel(checkpoint, model, tokenizer.GetAwaiter().GetResult(), team);
         }
         catch

@@ -17,6 +17,8 @@ public abstract class CausalLm : IDisposable
     private readonly Parameter _embedding;
     private readonly Parameter _finalNorm;
     private readonly Parameter _head;
+    private PackCache? _packCache;
+    private ExpertStore? _experts;
 
     private protected CausalLm(ModelConfig config, ParameterLoader load)
     {
@@ -40,6 +42,12 @@ public abstract class CausalLm : IDisposable
 
     /// <summary>The MTP layer that drafts the token after the next; null when the checkpoint has none.</summary>
     public NextTokenHead? NextToken { get; private set; }
+
+    /// <summary>How often experts were found in memory; null when all weights are there.</summary>
+    public ExpertStatistics? ExpertStatistics => _experts?.Statistics;
+
+    /// <summary>Where the packed weights come from when they are mapped, or null.</summary>
+    public string? PackedPath => _packCache?.File?.Path;
 
     /// <summary>The embedding, [V, D].</summary>
     internal Parameter EmbeddingMatrix => _embedding;
@@ -115,7 +123,22 @@ public abstract class CausalLm : IDisposable
         foreach (Parameter parameter in _parameters)
             parameter.Dispose();
         Rotation.Dispose();
+        _experts?.Dispose();
+        _packCache?.Dispose();
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Takes over what the packed weights live in. With a store, experts stay in the file and everything else moves into memory.</summary>
+    internal void KeepPacked(PackCache? cache, ExpertStore? experts)
+    {
+        (_packCache, _experts) = (cache, experts);
+        if (experts is not null)
+            cache!.StartExperts(experts);
+        foreach (Parameter parameter in _parameters)
+        {
+            if (experts is not null && !MemoryPlan.IsExpert(parameter.Name))
+                parameter.PackedOrNull?.MoveToOwnMemory();
+        }
     }
 
     /// <summary>Loads the layers; called by the constructor of an architecture.</summary>
@@ -127,6 +150,12 @@ public abstract class CausalLm : IDisposable
         CacheSlots = Slots(layers);
         for (int i = 0; i < Config.NumHiddenLayers; i++)
             _layers.Add(NewLayer(load, i));
+        for (int i = 1; i < _layers.Count; i++)
+        {
+            if (_layers[i - 1].Sparse is { } sparse)
+                sparse.NextSparse = _layers[i].Sparse;
+        }
+
         if (hasNextToken)
             NextToken = new NextTokenHead(this, load, NewLayer(load, Config.NumHiddenLayers));
     }

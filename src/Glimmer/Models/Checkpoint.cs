@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Glimmer.Formats;
 using Glimmer.Kernels;
 using Glimmer.Models.Gguf;
+using Glimmer.Operations;
 
 namespace Glimmer.Models;
 
@@ -52,27 +53,36 @@ public sealed class Checkpoint : IDisposable
     /// <exception cref="ModelFormatException">A value is wrong.</exception>
     public GenerationConfig Generation => _generation ??= ReadGeneration();
 
-    /// <summary>Loads the model: reads and packs all weights.</summary>
+    /// <summary>Loads the model: reads and packs all weights, or maps them where they were packed before.</summary>
     /// <param name="team">Threads that pack.</param>
     /// <param name="config">Configuration to use instead of the checkpoint's.</param>
     /// <param name="progress">Told the number of values of each parameter that is loaded.</param>
-    /// <exception cref="ModelFormatException">A tensor is missing or does not have the shape that the configuration asks for.</exception>
-    /// <exception cref="UnsupportedModelException">The weights alone need more memory than there is.</exception>
-    public CausalLm LoadModel(ThreadTeam team, ModelConfig? config = null, IProgress<long>? progress = null)
+    /// <param name="options">Where packed weights are kept; null for all in memory.</param>
+    /// <exception cref="ModelFormatException">A tensor is missing or does not have the shape that the configuration asks for, or a pack cache that is verified is damaged.</exception>
+    /// <exception cref="UnsupportedModelException">The weights need more memory than there is, and no folder is named where experts could stay.</exception>
+    /// <exception cref="IOException">The pack cache cannot be written.</exception>
+    public CausalLm LoadModel(ThreadTeam team, ModelConfig? config = null, IProgress<long>? progress = null, LoadOptions? options = null)
     {
-        CheckMemory(Path, Weights.Tensors, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
-        return ModelRegistry.Build(config ?? Config, new ParameterLoader(Weights, team, progress));
-    }
-
-    /// <summary>Refuses weights that cannot fit, before the machine starts to swap. Counts what they need at least: their stored size, or fp32 where they are computed.</summary>
-    internal static void CheckMemory(string path, IEnumerable<TensorInfo> tensors, long availableBytes)
-    {
-        long needed = tensors.Sum(tensor => tensor.IsComputed ? 4 * tensor.Count : tensor.SizeBytes);
-        if (needed > availableBytes)
+        options ??= new LoadOptions();
+        options.Check();
+        config ??= Config;
+        MemoryPlan plan = MemoryPlan.Of(Weights.Tensors);
+        long? expertBudget = plan.ExpertBudget(Path, options, MemoryPlan.AvailableBytes());
+        PackCache? cache = options.PackCache is { } folder ? PackCache.Open(folder, this, plan.PackedBytes, options.VerifyPackCache) : null;
+        ExpertStore? experts = expertBudget is { } bytes ? new ExpertStore(bytes) : null;
+        try
         {
-            throw new UnsupportedModelException(
-                $"'{path}' needs at least {needed / 1e9:f1} GB of memory for its weights, but this process may use {availableBytes / 1e9:f1} GB. "
-                + "Models larger than memory are not supported; use a smaller type ('glimmer convert') or a machine with more memory.");
+            CausalLm model = ModelRegistry.Build(config, new ParameterLoader(Weights, team, progress, cache, experts));
+            cache?.Complete();
+            model.KeepPacked(cache, experts);
+            Weights.ReleaseAll();
+            return model;
+        }
+        catch
+        {
+            experts?.Dispose();
+            cache?.Dispose();
+            throw;
         }
     }
 

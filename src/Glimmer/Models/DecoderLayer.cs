@@ -13,6 +13,9 @@ internal abstract class DecoderLayer(ModelConfig config, ParameterLoader load, i
     /// <summary>Number of the layer; the MTP layer comes after the trunk's.</summary>
     public int Index { get; } = index;
 
+    /// <summary>The experts of the layer, or null.</summary>
+    public MixtureOfExperts? Sparse => _feedForward as MixtureOfExperts;
+
     /// <summary>Prefix of observed values.</summary>
     protected string Name { get; } = $"layer{index}.";
 

@@ -42,6 +42,14 @@ internal sealed class MixtureOfExperts : FeedForward
     private readonly RouterShape _router;
     private readonly Expert[] _experts;
     private readonly DenseFeedForward? _shared;
+    private readonly ExpertStore? _store;
+    private readonly StoredExpert[] _stored = [];
+
+    // Many tokens choose nearly all experts anyway.
+    private const int ForeseenTokens = 8;
+
+    /// <summary>The next layer with experts; the store reads ahead what it will probably choose.</summary>
+    public MixtureOfExperts? NextSparse { get; set; }
 
     public MixtureOfExperts(ModelConfig config, ParameterLoader load, string prefix)
     {
@@ -58,6 +66,8 @@ internal sealed class MixtureOfExperts : FeedForward
                 load.Matrix(name + "down_proj.weight", hidden, width));
         }
 
+        if (load.Experts is { } store)
+            (_store, _stored) = (store, store.Add(_experts));
         if (config.NSharedExperts > 0)
             _shared = new DenseFeedForward(load, prefix + "shared_experts.", hidden, width * config.NSharedExperts);
     }
@@ -65,7 +75,23 @@ internal sealed class MixtureOfExperts : FeedForward
     public override Tensor Forward(Compute c, Tensor h, string name)
     {
         Routes routes = Routing.Forward(c, h, _gate, _bias, _router, name);
+        // With a tape weights are trained, so they are in memory or read from the mapped file.
+        ExpertStore? store = c.Tape is null ? _store : null;
+        store?.Begin(_stored, routes.Experts.I32);
+        if (store is not null && h.Shape[0] <= ForeseenTokens)
+            NextSparse?.Foresee(c, h);
         Tensor? shared = _shared?.Forward(c, h, name);
-        return Experts.Forward(c, h, routes, _experts, shared);
+        return Experts.Forward(c, h, routes, _experts, shared, store);
+    }
+
+    // The residual stream changes little from layer to layer, so the router of this layer guesses from the hidden states of the layer before. A wrong guess costs a read.
+    private void Foresee(Compute c, Tensor h)
+    {
+        Workspace.Mark mark = c.Workspace.Save();
+        (Action<string, Tensor>? observer, c.Observer) = (c.Observer, null);
+        (Action<Parameter, Tensor, Tensor>? forward, c.RouterForward) = (c.RouterForward, null);
+        _store!.Foresee(_stored, Routing.Forward(c, h, _gate, _bias, _router, "").Experts.I32);
+        (c.Observer, c.RouterForward) = (observer, forward);
+        c.Workspace.Release(mark);
     }
 }

@@ -7,7 +7,8 @@ using Glimmer.Tensors;
 namespace Glimmer.Models;
 
 /// <summary>Turns the weights of a checkpoint into parameters: checks shapes and packs matrices.</summary>
-internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam team, IProgress<long>? progress = null)
+internal sealed unsafe class ParameterLoader(
+    WeightSource source, ThreadTeam team, IProgress<long>? progress = null, PackCache? cache = null, ExpertStore? experts = null)
 {
     private readonly List<Parameter> _parameters = [];
 
@@ -16,6 +17,9 @@ internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam tea
 
     /// <summary>Layers of the model, the MTP layer included.</summary>
     public int Layers { get; set; }
+
+    /// <summary>Keeps the routed experts on disk; null when all weights are in memory.</summary>
+    public ExpertStore? Experts => experts;
 
     /// <summary>Whether the checkpoint has a tensor of that name.</summary>
     public bool Has(string name) => source.Find(name) is not null;
@@ -29,12 +33,12 @@ internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam tea
     {
         TensorInfo info = Check(name, rows, columns);
         PackedMatrix packed = PackedWeights.Create(info.IsComputed ? DType.F32 : info.Type, rows, columns);
-        if (info.IsComputed || packed.Type != info.Type)
-            PackFloat32(name, packed);
-        else if (source.View(name) is { } view)
-            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
-        else
-            PackStored(name, info, packed);
+        if (cache is null || !cache.TryAttach(name, packed, () => Pack(name, info, packed)))
+        {
+            Pack(name, info, packed);
+            cache?.Add(name, packed);
+        }
+
         return Add(new Parameter(name, packed));
     }
 
@@ -63,22 +67,37 @@ internal sealed unsafe class ParameterLoader(WeightSource source, ThreadTeam tea
     public Parameter OwnOrShared(string name, Parameter shared, int rows, int columns) =>
         !Has(name) || IsCopy(name, shared) ? shared : Matrix(name, rows, columns);
 
+    // Both are read from the checkpoint: the packed bytes may be on disk already.
     private bool IsCopy(string name, Parameter other)
     {
         TensorInfo info = Check(name, other.Shape[0], other.Shape[1]);
+        if (cache?.IsSame(name, other.Name) is { } known)
+            return known;
         int columns = info.RowLength;
         var ours = new float[columns];
         var theirs = new float[columns];
-        PackedMatrix packed = other.Packed(team);
         for (int row = 0; row < info.Rows; row++)
         {
             source.ReadFloat32Rows(name, row, 1, ours);
-            packed.ReadRow(row, theirs);
+            source.ReadFloat32Rows(other.Name, row, 1, theirs);
             if (!ours.AsSpan().SequenceEqual(theirs))
                 return false;
         }
 
+        cache?.AddSame(name, other.Name);
         return true;
+    }
+
+    private void Pack(string name, TensorInfo info, PackedMatrix packed)
+    {
+        source.WillNeed(name);
+        if (info.IsComputed || packed.Type != info.Type)
+            PackFloat32(name, packed);
+        else if (source.View(name) is { } view)
+            MatrixPacker.Pack(team, packed, [new RowSource(view)]);
+        else
+            PackStored(name, info, packed);
+        source.Release(name);
     }
 
     // Stored rows in another order than the checkpoint's: read in the right one.

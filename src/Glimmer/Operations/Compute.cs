@@ -43,6 +43,9 @@ public sealed class Compute : IDisposable
     /// <summary>A list that operations fill with the products of one step; reused so that a step allocates nothing.</summary>
     internal List<MatMulJob> MatMulJobs { get; } = [];
 
+    /// <summary>The experts that a step computes, likewise reused.</summary>
+    internal List<int> ActiveExperts { get; } = [];
+
     /// <summary>Starts a new run: everything in the workspace becomes invalid.</summary>
     /// <param name="tape">Records the run, or null.</param>
     public void Begin(Tape? tape = null)

@@ -22,8 +22,9 @@ internal static unsafe class Experts
     /// <param name="routes">Choice and weights.</param>
     /// <param name="experts">E experts.</param>
     /// <param name="shared">Output of the shared experts, [T, D], or null.</param>
+    /// <param name="store">Where the experts are when they are not all in memory; it has begun this layer. Null otherwise.</param>
     /// <returns>[T, D].</returns>
-    public static Tensor Forward(Compute c, Tensor x, Routes routes, Expert[] experts, Tensor? shared)
+    public static Tensor Forward(Compute c, Tensor x, Routes routes, Expert[] experts, Tensor? shared, ExpertStore? store = null)
     {
         (int tokens, int dim, int perToken) = (x.Shape[0], x.Shape[1], routes.Experts.Shape[1]);
         int inner = experts[0].Gate.Shape[0];
@@ -35,13 +36,40 @@ internal static unsafe class Experts
         Tensor outputs = c.Workspace.F32(rows, dim);
         Tensor y = c.Workspace.F32(tokens, dim);
 
+        List<int> active = c.ActiveExperts;
+        if (store is null)
+        {
+            active.Clear();
+            for (int e = 0; e < experts.Length; e++)
+            {
+                if (RowsOf(plan, e).Count > 0)
+                    active.Add(e);
+            }
+
+            Run(c, x, experts, plan, active, gate, up, activated, outputs);
+        }
+        else
+        {
+            while (store.Next(active))
+                Run(c, x, experts, plan, active, gate, up, activated, outputs);
+        }
+
+        ExpertDispatch.Combine(
+            c.Team, plan, dim, routes.Weights.F32Pointer, outputs.F32Pointer, shared is null ? null : shared.F32Pointer, y.F32Pointer);
+        c.Tape?.Record(new Entry(c, x, routes, experts, shared, plan, gate, up, activated, outputs, y));
+        return y;
+    }
+
+    // Outputs of some experts for their rows, in three steps over all of them.
+    private static void Run(
+        Compute c, Tensor x, Expert[] experts, in ExpertAssignment plan, List<int> active, Tensor gate, Tensor up, Tensor activated, Tensor outputs)
+    {
+        (int dim, int inner) = (x.Shape[1], gate.Shape[1]);
         List<MatMulJob> jobs = c.MatMulJobs;
         jobs.Clear();
-        for (int e = 0; e < experts.Length; e++)
+        foreach (int e in active)
         {
             (int first, int count) = RowsOf(plan, e);
-            if (count == 0)
-                continue;
             // The rows of an expert are read where they are: row r is token TokenOfRow[r].
             var job = new MatMulJob { X = x.F32Pointer, Gather = plan.TokenOfRow + first, LdX = dim, Tokens = count, LdY = inner };
             jobs.Add(job with { Weights = experts[e].Gate.Packed(c.Team), Y = gate.F32Pointer + (long)first * inner });
@@ -49,13 +77,20 @@ internal static unsafe class Experts
         }
 
         c.Multiply(CollectionsMarshal.AsSpan(jobs));
-        SwiGlu.Forward(c.Team, gate.F32Pointer, inner, up.F32Pointer, inner, rows, inner, activated.F32Pointer, inner);
+        for (int i = 0; i < active.Count;)
+        {
+            // Neighbours in the list of rows are one range: all of it when every expert is here.
+            int first = RowsOf(plan, active[i]).First, end = first;
+            for (; i < active.Count && RowsOf(plan, active[i]).First == end; i++)
+                end += RowsOf(plan, active[i]).Count;
+            long at = (long)first * inner;
+            SwiGlu.Forward(c.Team, gate.F32Pointer + at, inner, up.F32Pointer + at, inner, end - first, inner, activated.F32Pointer + at, inner);
+        }
+
         jobs.Clear();
-        for (int e = 0; e < experts.Length; e++)
+        foreach (int e in active)
         {
             (int first, int count) = RowsOf(plan, e);
-            if (count == 0)
-                continue;
             jobs.Add(new MatMulJob
             {
                 X = activated.F32Pointer + (long)first * inner,
@@ -68,10 +103,6 @@ internal static unsafe class Experts
         }
 
         c.Multiply(CollectionsMarshal.AsSpan(jobs));
-        ExpertDispatch.Combine(
-            c.Team, plan, dim, routes.Weights.F32Pointer, outputs.F32Pointer, shared is null ? null : shared.F32Pointer, y.F32Pointer);
-        c.Tape?.Record(new Entry(c, x, routes, experts, shared, plan, gate, up, activated, outputs, y));
-        return y;
     }
 
     // Sorts the (token, choice) pairs by expert, in workspace memory.

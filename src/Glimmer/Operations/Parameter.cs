@@ -97,6 +97,9 @@ public sealed class Parameter : IDisposable
         return _packed;
     }
 
+    /// <summary>The packed form as it was loaded or last used; null where there is none.</summary>
+    internal PackedMatrix? PackedOrNull => _packed;
+
     /// <summary>The transposed matrix as input gradients read it: a lane is an input.</summary>
     internal PackedMatrix PackedTransposed(ThreadTeam team)
     {

@@ -1,10 +1,36 @@
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
 using Glimmer.Tensors;
 
 namespace Glimmer.Quantization;
 
 /// <summary>Which packed form holds weights of a stored type without losing anything.</summary>
-internal static class PackedWeights
+internal static unsafe class PackedWeights
 {
+    private static readonly ConcurrentDictionary<DType, ulong> s_forms = new();
+
+    /// <summary>A mark of the packed form of a type: packed bytes of a build with another mark must be packed again.</summary>
+    /// <remarks>It is computed by packing a small fixed matrix, so it changes with the layout by itself.</remarks>
+    public static ulong FormOf(DType type) => s_forms.GetOrAdd(type, static type =>
+    {
+        const int Rows = PackedMatrix.PanelRows + 8, Columns = 512;
+        var source = new byte[type.ByteSize((long)Rows * Columns)];
+        // Without bit 6 no 16-bit scale is infinite or NaN, whichever byte of it this is.
+        for (int i = 0; i < source.Length; i++)
+            source[i] = (byte)((i * 37 + i / 251 + 11) & 0xBF);
+        using PackedMatrix matrix = Create(type, Rows, Columns);
+        fixed (byte* data = source)
+        {
+            for (int panel = 0; panel < matrix.Panels; panel++)
+                matrix.PackPanel(panel, [new RowSource(data, type, Rows, source.Length / Rows)]);
+        }
+
+        // Types may share a layout but not what the codes mean.
+        byte[] packed = [(byte)type, .. new ReadOnlySpan<byte>(matrix.Data, checked((int)matrix.Bytes))];
+        return BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(packed));
+    });
+
     /// <summary>An empty packed matrix for rows of the given type; F32 for types that kernels do not stream, which are widened first.</summary>
     /// <param name="type">Type of the stored rows.</param>
     /// <param name="rows">Outputs.</param>

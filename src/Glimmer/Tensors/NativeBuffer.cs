@@ -3,23 +3,34 @@ using System.Runtime.InteropServices;
 namespace Glimmer.Tensors;
 
 /// <summary>Zeroed native memory, aligned to 64 bytes (2 MiB when it is large, so that huge pages can back it).</summary>
+/// <remarks>
+/// Large memory comes from the system page by page as it is touched, and comes zeroed: nobody writes it twice, and the threads that fill it share the
+/// work of bringing it in.
+/// </remarks>
 internal sealed unsafe class NativeBuffer : IDisposable
 {
-    private const long HugePage = 2L << 20;
+    private const long Large = MemoryAdvice.HugePage;
 
     private byte* _pointer;
+    private void* _mapping;
 
     public NativeBuffer(long bytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         Bytes = bytes;
-        bool large = bytes >= 2 * HugePage;
-        nuint alignment = large ? (nuint)HugePage : 64;
-        nuint size = (nuint)Math.Max(bytes, 64);
-        _pointer = (byte*)NativeMemory.AlignedAlloc(size, alignment);
-        if (large && OperatingSystem.IsLinux())
-            _ = MAdvise(_pointer, size & ~(nuint)(HugePage - 1), 14); // MADV_HUGEPAGE: advice, so a refusal changes nothing.
-        NativeMemory.Clear(_pointer, size);
+        if (bytes >= Large && (_mapping = MemoryAdvice.MapPrivate(MappedBytes)) != null)
+        {
+            nuint mask = (nuint)MemoryAdvice.HugePage - 1;
+            _pointer = (byte*)(((nuint)_mapping + mask) & ~mask);
+            MemoryAdvice.UseHugePages(_pointer, bytes & ~(MemoryAdvice.HugePage - 1));
+        }
+        else
+        {
+            var size = (nuint)Math.Max(bytes, 64);
+            _pointer = (byte*)NativeMemory.AlignedAlloc(size, 64);
+            NativeMemory.Clear(_pointer, size);
+        }
+
         GC.AddMemoryPressure(Math.Max(bytes, 64));
     }
 
@@ -36,6 +47,9 @@ internal sealed unsafe class NativeBuffer : IDisposable
         }
     }
 
+    // Room to begin at a huge page.
+    private long MappedBytes => Bytes + MemoryAdvice.HugePage;
+
     public void Dispose()
     {
         Free();
@@ -46,11 +60,11 @@ internal sealed unsafe class NativeBuffer : IDisposable
     {
         if (_pointer == null)
             return;
-        NativeMemory.AlignedFree(_pointer);
+        if (_mapping != null)
+            MemoryAdvice.Unmap(_mapping, MappedBytes);
+        else
+            NativeMemory.AlignedFree(_pointer);
         _pointer = null;
         GC.RemoveMemoryPressure(Math.Max(Bytes, 64));
     }
-
-    [DllImport("libc", EntryPoint = "madvise")]
-    private static extern int MAdvise(void* address, nuint length, int advice);
 }

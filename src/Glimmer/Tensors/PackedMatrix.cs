@@ -11,7 +11,13 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <summary>Rows of a panel.</summary>
     public const int PanelRows = 32;
 
-    private readonly NativeBuffer _buffer;
+    private static readonly Lock s_allocating = new();
+
+    private NativeBuffer? _buffer;
+    private object? _owner;
+    private byte* _data;
+    private bool _disposed;
+    private bool _released;
 
     protected PackedMatrix(DType type, int rows, int columns, int headerBytes, int columnBytes)
     {
@@ -25,9 +31,6 @@ internal abstract unsafe class PackedMatrix : IDisposable
         Columns = columns;
         Panels = (rows + PanelRows - 1) / PanelRows;
         PanelBytes = Stagger((long)columns / block * (headerBytes + (long)block * columnBytes));
-        // Kernels prefetch past the end but never read there.
-        _buffer = new NativeBuffer(PanelBytes * Panels);
-        Data = _buffer.Pointer;
     }
 
     /// <summary>The type of the weights.</summary>
@@ -48,8 +51,50 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <summary>Bytes of the whole packed weight.</summary>
     public long Bytes => PanelBytes * Panels;
 
-    /// <summary>First panel. Valid until <see cref="Dispose"/>.</summary>
-    public byte* Data { get; }
+    /// <summary>First panel. Valid until <see cref="Dispose"/>. Memory of its own, zeroed, is taken at the first use unless <see cref="Attach"/> came before.</summary>
+    /// <remarks>Kernels prefetch past the end but never read there.</remarks>
+    public byte* Data => _data != null ? _data : Allocate();
+
+    /// <summary>Whether <see cref="Dispose"/> was called.</summary>
+    public bool IsDisposed => _disposed;
+
+    /// <summary>Reads the packed bytes from memory that somebody else keeps: a mapped pack cache, a slot of the expert store. Memory of its own is given back.</summary>
+    /// <param name="data"><see cref="Bytes"/> packed bytes.</param>
+    /// <param name="owner">Kept alive as long as this matrix points there.</param>
+    public void Attach(byte* data, object owner)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _data = data;
+        _owner = owner;
+        _released = false;
+        _buffer?.Dispose();
+        _buffer = null;
+    }
+
+    /// <summary>Gives the memory back; the matrix has no contents until <see cref="Attach"/>.</summary>
+    public void Release()
+    {
+        _buffer?.Dispose();
+        _buffer = null;
+        _owner = null;
+        _data = null;
+        _released = true;
+    }
+
+    /// <summary>Moves the packed bytes into private memory.</summary>
+    public void MoveToOwnMemory()
+    {
+        if (_buffer is not null)
+            return;
+        byte* source = _data;
+        object? owner = _owner;
+        _data = null;
+        _owner = null;
+        byte* target = Allocate();
+        if (source != null)
+            Buffer.MemoryCopy(source, target, Bytes, Bytes);
+        GC.KeepAlive(owner);
+    }
 
     /// <summary>Reads one row as fp32, exactly as the kernels see it.</summary>
     /// <param name="row">Row index.</param>
@@ -74,7 +119,14 @@ internal abstract unsafe class PackedMatrix : IDisposable
     public static long Stagger(long panelBytes) => panelBytes % (64 << 10) == 0 ? panelBytes + (panelBytes == 0 ? 0 : 16 << 10) : panelBytes;
 
     /// <inheritdoc/>
-    public void Dispose() => _buffer.Dispose();
+    public void Dispose()
+    {
+        _buffer?.Dispose();
+        _buffer = null;
+        _owner = null;
+        _data = null;
+        _disposed = true;
+    }
 
     /// <inheritdoc/>
     public override string ToString() => $"{Type}[{Rows}, {Columns}] packed";
@@ -99,6 +151,19 @@ internal abstract unsafe class PackedMatrix : IDisposable
 
     /// <summary>Reads row <paramref name="lane"/> of the panel at <paramref name="panel"/>.</summary>
     protected abstract void ReadRow(byte* panel, int lane, Span<float> values);
+
+    private byte* Allocate()
+    {
+        lock (s_allocating)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_released)
+                throw new InvalidOperationException($"The memory of {this} was given back and no other was attached.");
+            if (_data == null)
+                _data = (_buffer = new NativeBuffer(Bytes)).Pointer;
+            return _data;
+        }
+    }
 
     /// <summary>First byte of a panel.</summary>
     protected byte* Panel(int panel) => Data + panel * PanelBytes;

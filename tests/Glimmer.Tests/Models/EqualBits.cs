@@ -161,7 +161,7 @@ internal static class EqualBits
     }
 
     // All sequences advance together in chunks through their caches (a chunk of 1 is decoding); the first chunk of each differs, so that steps mix chunks.
-    private static float[][] Chunked(CausalLm model, Compute c, int[][] sequences, int chunk)
+    internal static float[][] Chunked(CausalLm model, Compute c, int[][] sequences, int chunk)
     {
         using var cache = new KeyValueCache(model.CacheSlots);
         CachedSequence[] cached = [.. sequences.Select(_ => cache.NewSequence())];
@@ -201,7 +201,7 @@ internal static class EqualBits
         return [.. logits.Select(list => list.ToArray())];
     }
 
-    private static int[] Tokens(CausalLm model, int length, int seed)
+    internal static int[] Tokens(CausalLm model, int length, int seed)
     {
         var random = new Random(seed);
         return [.. Enumerable.Range(0, length).Select(_ => random.Next(model.Config.VocabSize))];
