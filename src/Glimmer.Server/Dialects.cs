@@ -1,3 +1,5 @@
+using Glimmer.Server.Anthropic;
+using Glimmer.Server.Gemini;
 using Glimmer.Server.Http;
 using Glimmer.Server.Native;
 using Glimmer.Server.OpenAi;
@@ -8,5 +10,5 @@ namespace Glimmer.Server;
 internal static class Dialects
 {
     /// <summary>All APIs over one model.</summary>
-    public static IReadOnlyList<IDialect> Create(ServerState state) => [new NativeDialect(state), new OpenAiDialect(state)];
+    public static IReadOnlyList<IDialect> Create(ServerState state) => [new NativeDialect(state), new AnthropicDialect(state), new GeminiDialect(state), new OpenAiDialect(state)];
 }

@@ -99,6 +99,9 @@ public sealed record TurnRequest
     /// <summary>The tool that must be called; null for any.</summary>
     public string? NamedTool { get; init; }
 
+    /// <summary>The tools that may be called when a call is demanded; null for all.</summary>
+    public IReadOnlyList<string>? AllowedTools { get; init; }
+
     /// <summary>False ends the turn after its first call.</summary>
     public bool ParallelCalls { get; init; } = true;
 

@@ -125,7 +125,8 @@ public sealed class TurnRunner
                 Name = request.NamedTool,
                 Parallel = request.ParallelCalls,
             };
-            inner = await Model.Formats.CallsAsync(prompt.Tools, options, cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<ToolDefinition> callable = request.AllowedTools is { } allowed ? [.. prompt.Tools.Where(tool => allowed.Contains(tool.Name))] : prompt.Tools;
+            inner = await Model.Formats.CallsAsync(callable, options, cancellationToken).ConfigureAwait(false);
         }
         else if (request.Format is { } format)
             inner = await Model.Formats.FormatAsync(format, "response_format", cancellationToken).ConfigureAwait(false);
