@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Glimmer.Server.Http;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
@@ -22,6 +23,11 @@ internal sealed class OpenAiDialect(ServerState state) : IDialect
         var models = new ModelList(state);
         foreach (string prefix in (ReadOnlySpan<string>)["/v1", ""])
             routes.Post(prefix + "/chat/completions", chat.HandleAsync);
+        var responses = new Responses(state);
+        routes.Post("/v1/responses", responses.CreateAsync);
+        routes.Get("/v1/responses/{id}", responses.GetAsync);
+        routes.MapMethods("/v1/responses/{id}", ["DELETE"], responses.DeleteAsync).WithMetadata(Access.Client);
+        routes.Post("/v1/responses/{id}/cancel", responses.CancelAsync);
         routes.Get("/v1/models", models.ListAsync);
         routes.Get("/v1/models/{**id}", models.OneAsync);
     }
