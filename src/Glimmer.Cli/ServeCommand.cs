@@ -20,6 +20,7 @@ internal sealed class ServeCommand : Command
     private readonly Option<string[]> _keys = new("--api-key") { Description = "Key that clients must send; repeatable.", HelpName = "key" };
     private readonly Option<string?> _keyFile = new("--api-key-file") { Description = "File with one key a line.", HelpName = "path" };
     private readonly Option<string?> _adminKey = new("--admin-api-key") { Description = "Key of the control endpoints.", HelpName = "key" };
+    private readonly Option<string[]> _weightRoots = new("--allow-weight-root") { Description = "Folder that /update_weights_from_disk may load from; repeatable.", HelpName = "path" };
     private readonly Option<int?> _context = NumberOption.Create("--context-length", "Most tokens of prompt and answer together. Default: what the model was made for.", 64, int.MaxValue).Also("--max-model-len");
     private readonly Option<int?> _running = NumberOption.Create("--max-running-requests", "Most sequences computed at once. Default: 32.", 1, 4096).Also("--max-num-seqs");
     private readonly Option<int?> _queue = NumberOption.Create("--max-queued-requests", "Most requests that wait. Default: 512.", 0, 1_000_000);
@@ -40,7 +41,7 @@ internal sealed class ServeCommand : Command
         _sampling.AcceptOnlyFromAmong("model", "openai");
         Add(_path);
         _model = new ModelOptions().AddTo(this);
-        foreach (Option option in (ReadOnlySpan<Option>)[_host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _context, _running, _queue, _cache, _noPrefixes, _strict,
+        foreach (Option option in (ReadOnlySpan<Option>)[_host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
             _thinking, _preserve, _sampling, _thinkingTokens])
             Add(option);
         Validators.Add(result =>
@@ -96,6 +97,7 @@ internal sealed class ServeCommand : Command
                 AcceptAnyModel = parsed.GetValue(_anyModel),
                 ApiKeys = keys,
                 AdminApiKey = parsed.GetValue(_adminKey),
+                WeightRoots = parsed.GetValue(_weightRoots) ?? [],
                 Host = parsed.GetValue(_host)!,
                 Port = parsed.GetValue(_port),
                 Turns = new TurnDefaults

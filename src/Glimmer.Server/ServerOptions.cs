@@ -56,6 +56,9 @@ public sealed record ServerOptions
     /// <summary>Origins whose pages may call this server; empty for none.</summary>
     public IReadOnlyList<string> AllowedOrigins { get; init; } = [];
 
+    /// <summary>Folders that <c>/update_weights_from_disk</c> may load from; empty for any on a loopback server, and else for the folder around the model.</summary>
+    public IReadOnlyList<string> WeightRoots { get; init; } = [];
+
     /// <summary>What is decided where a request does not.</summary>
     public TurnDefaults Turns { get; init; } = new();
 

@@ -74,6 +74,8 @@ internal sealed class MessageReply(string model, bool knowsFullContext)
                     Delta(stream, "input_json_delta", "partial_json", "{}");
                 Close(stream);
                 break;
+            case AnswerFinished { End: TurnEnd.Aborted }:
+                throw new ApiException(ApiErrorKind.Unavailable, "The request was aborted.");
             case AnswerFinished finished:
                 Close(stream);
                 AddEnd(stream, finished);

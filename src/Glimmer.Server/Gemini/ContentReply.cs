@@ -23,6 +23,7 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
         ThinkingPart thinking when includeThoughts => Part(thinking.Answer, json => WriteThought(json, thinking.Text)),
         TextPart text => Part(text.Answer, json => json.WriteString("text", text.Text)),
         CallEnded call => Part(call.Answer, json => WriteCall(json, call.Call)),
+        AnswerFinished { End: TurnEnd.Aborted } => throw new ApiException(ApiErrorKind.Unavailable, "The request was aborted."),
         AnswerFinished finished => End(finished),
         _ => null,
     };

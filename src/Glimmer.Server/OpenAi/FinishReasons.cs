@@ -11,6 +11,7 @@ internal static class FinishReasons
     {
         TurnEnd.Length or TurnEnd.ContextFull => "length",
         TurnEnd.Calls => "tool_calls",
+        TurnEnd.Aborted => "abort",
         _ => "stop",
     };
 }

@@ -82,6 +82,8 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
             case CallCut:
                 Close(stream, "incomplete");
                 break;
+            case AnswerFinished { End: TurnEnd.Aborted }:
+                throw new ApiException(ApiErrorKind.Unavailable, "The request was aborted.");
             case AnswerFinished finished:
                 Finish(stream, finished);
                 break;

@@ -60,7 +60,8 @@ internal static class SharedFields
         LogitBias = Bias(body),
     };
 
-    private static Dictionary<int, float>? Bias(Fields body)
+    /// <summary>Reads <c>logit_bias</c>.</summary>
+    public static Dictionary<int, float>? Bias(Fields body)
     {
         if (body.Object("logit_bias") is not { } map || map.Data.Count == 0)
             return null;

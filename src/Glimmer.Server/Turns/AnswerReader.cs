@@ -59,16 +59,16 @@ internal sealed class AnswerReader
         }
 
         if (token.Finish is { } finish)
-            Finish(finish, isEnd ? token.Token : null, events);
+            Finish(End(finish), isEnd ? token.Token : null, events);
         else if (_stop.Found is not null || (_calls > 0 && !_request.ParallelCalls))
         {
             EndedEarly = true;
-            Finish(FinishReason.Stop, null, events);
+            Finish(End(FinishReason.Stop), null, events);
         }
     }
 
-    /// <summary>Ends an answer whose tokens ended without a reason: the generation was cancelled from outside.</summary>
-    public void Complete(List<TurnEvent> events) => Finish(FinishReason.Length, null, events);
+    /// <summary>Ends an answer whose tokens ended without a reason: none was wanted, or the generation was aborted.</summary>
+    public void Complete(TurnEnd end, List<TurnEvent> events) => Finish(end, null, events);
 
     private string Cut(string text)
     {
@@ -90,19 +90,21 @@ internal sealed class AnswerReader
         return isThinking ? TokenRegion.Thinking : TokenRegion.Answer;
     }
 
-    private void Finish(FinishReason finish, int? stopToken, List<TurnEvent> events)
+    // Calls and stop texts may still come out of what is held back, so they are looked at in the end.
+    private static TurnEnd End(FinishReason finish) => finish switch
+    {
+        FinishReason.Length => TurnEnd.Length,
+        FinishReason.Context => TurnEnd.ContextFull,
+        _ => TurnEnd.Stop,
+    };
+
+    private void Finish(TurnEnd end, int? stopToken, List<TurnEvent> events)
     {
         string rest = Cut(_detokenizer.Flush().ToString()) + _stop.Flush();
         Emit(_parser.Append(rest), events);
         Emit(_parser.Complete(), events);
-        TurnEnd end = finish switch
-        {
-            FinishReason.Length => TurnEnd.Length,
-            FinishReason.Context => TurnEnd.ContextFull,
-            _ when _stop.Found is not null => TurnEnd.StopText,
-            _ when _calls > 0 => TurnEnd.Calls,
-            _ => TurnEnd.Stop,
-        };
+        if (end == TurnEnd.Stop)
+            end = _stop.Found is not null ? TurnEnd.StopText : _calls > 0 ? TurnEnd.Calls : TurnEnd.Stop;
         IsFinished = true;
         events.Add(new AnswerFinished(_answer, end, _stop.Found, stopToken, _parser.Message, new TurnUsage(_prompt.Ids.Length, CachedTokens, _output, _reasoning)));
     }

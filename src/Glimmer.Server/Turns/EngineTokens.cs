@@ -24,6 +24,8 @@ public sealed class EngineTokens(Engine engine) : ITokenSource
 
         public IReadOnlyList<float> PromptLogprobs => generation.PromptLogprobs;
 
+        public IReadOnlyList<TokenAlternatives> PromptAlternatives => generation.PromptAlternatives;
+
         public IAsyncEnumerable<EngineToken> ReadAllAsync(CancellationToken cancellationToken) => generation.ReadAllAsync(cancellationToken);
 
         public void Cancel() => generation.Cancel();

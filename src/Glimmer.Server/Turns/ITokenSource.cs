@@ -29,6 +29,9 @@ public interface ITokenStream
     /// <summary>Log-probability of each prompt token after the first; complete with the first token, empty when not asked for.</summary>
     IReadOnlyList<float> PromptLogprobs { get; }
 
+    /// <summary>Alternatives to each prompt token after the first; complete with the first token, empty when not asked for.</summary>
+    IReadOnlyList<TokenAlternatives> PromptAlternatives { get; }
+
     /// <summary>The tokens of all answers in the order in which they come.</summary>
     IAsyncEnumerable<EngineToken> ReadAllAsync(CancellationToken cancellationToken);
 

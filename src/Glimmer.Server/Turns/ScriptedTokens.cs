@@ -44,13 +44,17 @@ public sealed class ScriptedTokens(int contextLength, Func<GenerationRequest, in
 
         public IReadOnlyList<float> PromptLogprobs { get; } = request.PromptLogprobs ? new float[request.Prompt.Length - 1] : [];
 
+        public IReadOnlyList<TokenAlternatives> PromptAlternatives { get; } = request.PromptLogprobs && (request.PromptTopLogprobs > 0 || request.WatchedTokens.Count > 0)
+            ? [.. Enumerable.Range(1, request.Prompt.Length - 1).Select(i => new TokenAlternatives([new TokenLogprob(request.Prompt.Span[i], 0)], [], new float[request.WatchedTokens.Count]))]
+            : [];
+
         public void Cancel() => _isCancelled = true;
 
         public async IAsyncEnumerable<EngineToken> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
         {
             for (int answer = 0; answer < answers.Length; answer++)
             {
-                IReadOnlyList<int> tokens = answers[answer].Tokens;
+                IReadOnlyList<int> tokens = request.MaxTokens == 0 ? [] : answers[answer].Tokens;
                 for (int i = 0; i < tokens.Count; i++)
                 {
                     if (source.TokenDelay > TimeSpan.Zero)
@@ -58,13 +62,13 @@ public sealed class ScriptedTokens(int contextLength, Func<GenerationRequest, in
                     cancellationToken.ThrowIfCancellationRequested();
                     cancelled.ThrowIfCancellationRequested();
                     if (_isCancelled)
-                        yield break;
+                        throw new OperationCanceledException("The generation was cancelled.");
                     FinishReason? finish = request.StopTokens.Contains(tokens[i]) && i >= request.MinTokens ? FinishReason.Stop
                         : request.Prompt.Length + i + 1 >= source.ContextLength ? FinishReason.Context
                         : i + 1 >= request.MaxTokens ? FinishReason.Length
                         : null;
-                    TokenAlternatives? top = request.TopLogprobs > 0
-                        ? new TokenAlternatives([new TokenLogprob(tokens[i], 0)], [new TokenLogprob(tokens[i], 0)])
+                    TokenAlternatives? top = request.TopLogprobs > 0 || request.WatchedTokens.Count > 0
+                        ? new TokenAlternatives([new TokenLogprob(tokens[i], 0)], [new TokenLogprob(tokens[i], 0)], new float[request.WatchedTokens.Count])
                         : null;
                     yield return new EngineToken(answer, tokens[i], 0, request.SamplingLogprobs ? 0 : null, top, finish, null);
                     if (finish is not null)

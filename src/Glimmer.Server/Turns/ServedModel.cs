@@ -33,6 +33,7 @@ public sealed class ServedModel
         Generation = model.Generation;
         StopTokens = model.StopTokens;
         Path = model.Path;
+        Control = new WeightControl(engine, model);
         VocabularySize = model.Model.Config.VocabSize;
     }
 
@@ -53,6 +54,9 @@ public sealed class ServedModel
 
     /// <summary>Folder or file of the weights; empty when there are none.</summary>
     public string Path { get; init; } = "";
+
+    /// <summary>Control of the engine; null where there is none.</summary>
+    public WeightControl? Control { get; init; }
 
     /// <summary>Rows of the output matrix.</summary>
     public int VocabularySize { get => field > 0 ? field : Tokenizer.VocabularySize; init; }

@@ -28,18 +28,31 @@ public sealed class Turn
         for (int i = 0; i < answers.Length; i++)
             answers[i] = new AnswerReader(_runner.Model, Request, _prompt, _startsInReasoning, i);
         var events = new List<TurnEvent>();
-        bool isStarted = false, isComplete = false;
+        bool isStarted = false, isComplete = false, isAborted = false;
         int open = answers.Length;
+        IAsyncEnumerator<EngineToken> reader = _stream.ReadAllAsync(cancellationToken).GetAsyncEnumerator(CancellationToken.None);
         try
         {
-            await foreach (EngineToken token in _stream.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            while (open > 0)
             {
+                try
+                {
+                    if (!await reader.MoveNextAsync().ConfigureAwait(false))
+                        break;
+                }
+                catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+                {
+                    isAborted = true; // By another request. What was generated so far is the answer.
+                    break;
+                }
+
                 if (!isStarted)
                 {
                     isStarted = true;
                     yield return Started();
                 }
 
+                EngineToken token = reader.Current;
                 AnswerReader answer = answers[token.Answer];
                 if (answer.IsFinished)
                     continue;
@@ -48,29 +61,42 @@ public sealed class Turn
                 answer.Read(token, events);
                 foreach (TurnEvent item in events)
                     yield return item;
-                if (answer.IsFinished && --open == 0)
-                    break;
+                if (answer.IsFinished)
+                    open--;
             }
 
             if (!isStarted)
                 yield return Started();
             foreach (AnswerReader answer in answers.Where(answer => !answer.IsFinished))
             {
+                answer.CachedTokens = _stream.CachedTokens;
                 events.Clear();
-                answer.Complete(events);
+                answer.Complete(isAborted ? TurnEnd.Aborted : TurnEnd.Length, events);
                 foreach (TurnEvent item in events)
                     yield return item;
             }
 
-            isComplete = open == 0;
+            isComplete = true;
         }
         finally
         {
             // Also when answers ended before the engine's own end: at a call that is to be the only one.
             if (!isComplete || answers.Any(answer => answer.EndedEarly))
                 _stream.Cancel();
+            await reader.DisposeAsync().ConfigureAwait(false);
+            _runner.Live.Remove(Request.Id, this);
         }
     }
 
-    private TurnStarted Started() => new(_prompt.Ids.Length, _stream.CachedTokens, _stream.PromptLogprobs);
+    /// <summary>Gives up a turn that nobody will read.</summary>
+    internal void Abandon()
+    {
+        _stream.Cancel();
+        _runner.Live.Remove(Request.Id, this);
+    }
+
+    /// <summary>Ends the generation; its reader gets what was made so far.</summary>
+    internal void Abort() => _stream.Cancel();
+
+    private TurnStarted Started() => new(_prompt.Ids.Length, _stream.CachedTokens, _stream.PromptLogprobs, _stream.PromptAlternatives);
 }

@@ -19,7 +19,8 @@ public abstract record TurnEvent
 /// <param name="PromptTokens">Tokens of the prompt.</param>
 /// <param name="CachedTokens">Of these, tokens that came from the prefix cache.</param>
 /// <param name="PromptLogprobs">Log-probability of each prompt token after the first; empty when not asked for.</param>
-public sealed record TurnStarted(int PromptTokens, int CachedTokens, IReadOnlyList<float> PromptLogprobs) : TurnEvent;
+/// <param name="PromptAlternatives">Alternatives to each prompt token after the first; empty when not asked for.</param>
+public sealed record TurnStarted(int PromptTokens, int CachedTokens, IReadOnlyList<float> PromptLogprobs, IReadOnlyList<TokenAlternatives> PromptAlternatives) : TurnEvent;
 
 /// <summary>Where a token of an answer belongs.</summary>
 public enum TokenRegion
@@ -86,6 +87,8 @@ public enum TurnEnd
     ContextFull,
     /// <summary>Calls were made and the turn ended by itself.</summary>
     Calls,
+    /// <summary>It was aborted by request.</summary>
+    Aborted,
 }
 
 /// <summary>Tokens of a request.</summary>

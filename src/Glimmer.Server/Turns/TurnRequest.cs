@@ -150,6 +150,12 @@ public sealed record TurnRequest
     /// <summary>Whether log-probabilities of the prompt are computed.</summary>
     public bool PromptLogprobs { get; init; }
 
+    /// <summary>Alternatives reported with each prompt token.</summary>
+    public int PromptTopLogprobs { get; init; }
+
+    /// <summary>Tokens whose log-probabilities are reported at every position.</summary>
+    public IReadOnlyList<int> WatchedTokens { get; init; } = [];
+
     /// <summary>Whether the last message, of the assistant, is the beginning of the answer.</summary>
     public bool ContinueFinal { get; init; }
 

@@ -26,12 +26,19 @@ public sealed class TurnRunner
     /// <summary>The model.</summary>
     public ServedModel Model { get; }
 
+    /// <summary>Requests that are being answered.</summary>
+    internal LiveTurns Live { get; } = new();
+
     /// <summary>Tokens of a request's prompt. Uses no engine.</summary>
     /// <exception cref="ApiException">The conversation cannot be rendered.</exception>
-    public int CountTokens(TurnRequest request)
+    public int CountTokens(TurnRequest request) => Encode(request).Count;
+
+    /// <summary>A request's prompt as ids. Uses no engine.</summary>
+    /// <exception cref="ApiException">The conversation cannot be rendered.</exception>
+    public IReadOnlyList<int> Encode(TurnRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return TurnPrompt.Of(Model, request, _defaults).Ids.Length;
+        return TurnPrompt.Of(Model, request, _defaults).Ids;
     }
 
     /// <summary>Hands a request to the engine. When this returns the request is accepted; what fails before has the status of an answer that never began.</summary>
@@ -40,6 +47,8 @@ public sealed class TurnRunner
     {
         ArgumentNullException.ThrowIfNull(request);
         TurnPrompt prompt = TurnPrompt.Of(Model, request, _defaults);
+        if (Live.Contains(request.Id))
+            throw ApiException.Invalid($"A request with the id '{request.Id}' is being answered already.", "rid");
         int context = Model.Source.ContextLength;
         int left = context - prompt.Ids.Length;
         if (left <= 0)
@@ -61,6 +70,8 @@ public sealed class TurnRunner
             Count = request.Count,
             TopLogprobs = request.TopLogprobs,
             PromptLogprobs = request.PromptLogprobs && prompt.Ids.Length > 1,
+            PromptTopLogprobs = request.PromptTopLogprobs,
+            WatchedTokens = request.WatchedTokens,
             SamplingLogprobs = request.Logprobs,
             Priority = request.Priority,
             CacheNamespace = request.CacheNamespace,
@@ -68,7 +79,9 @@ public sealed class TurnRunner
         };
         try
         {
-            return new Turn(this, request, prompt, startsInReasoning, Model.Source.Submit(generation, cancellationToken));
+            var turn = new Turn(this, request, prompt, startsInReasoning, Model.Source.Submit(generation, cancellationToken));
+            Live.Add(request.Id, turn);
+            return turn;
         }
         catch (PromptTooLongException error)
         {

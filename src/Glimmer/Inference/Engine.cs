@@ -20,6 +20,7 @@ public sealed class Engine : IDisposable
     private readonly Thread _thread;
     private Exception? _failure;
     private int _arriving;
+    private volatile bool _isPaused;
 
     /// <summary>Starts an engine.</summary>
     /// <param name="model">The model; not owned.</param>
@@ -83,26 +84,58 @@ public sealed class Engine : IDisposable
         return generation;
     }
 
+    /// <summary>Whether no steps are run; requests are taken and wait.</summary>
+    public bool IsPaused => _isPaused;
+
     /// <summary>Changes the weights between two steps. Generations in progress keep their tokens and go on with the new weights; cached prefixes are forgotten.</summary>
     /// <param name="update">Writes the weights, on the engine's thread.</param>
     /// <returns>The new version of the weights.</returns>
     public Task<int> UpdateWeightsAsync(Action<CausalLm> update)
     {
         ArgumentNullException.ThrowIfNull(update);
-        var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Post(core =>
-        {
-            try
-            {
-                done.SetResult(core.UpdateWeights(update));
-            }
-            catch (Exception error)
-            {
-                done.SetException(error);
-            }
-        });
-        return done.Task;
+        return CallAsync(core => core.UpdateWeights(update));
     }
+
+    /// <summary>Runs another model of the same shape from the next step on, as <see cref="UpdateWeightsAsync"/> would with its weights.</summary>
+    /// <param name="model">The model; not owned. The old one is not used any more when the task is done.</param>
+    /// <returns>The new version of the weights.</returns>
+    /// <exception cref="UnsupportedModelException">The model has another shape; nothing has changed.</exception>
+    public Task<int> ReplaceModelAsync(CausalLm model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return CallAsync(core => core.Replace(model));
+    }
+
+    /// <summary>Stops between two steps. Requests are still taken, and wait.</summary>
+    /// <param name="mode">What becomes of running generations.</param>
+    /// <returns>How many generations were running or waiting.</returns>
+    public Task<int> PauseAsync(PauseMode mode) => CallAsync(core =>
+    {
+        _isPaused = true;
+        EngineStatistics now = core.Statistics;
+        if (mode == PauseMode.Abort)
+            core.FailAll(new OperationCanceledException("The generation was aborted."));
+        else if (mode == PauseMode.Retract)
+            core.Retract();
+        return now.Running + now.Waiting;
+    });
+
+    /// <summary>Goes on after a pause.</summary>
+    public Task ContinueAsync() => CallAsync(core =>
+    {
+        _isPaused = false;
+        return 0;
+    });
+
+    /// <summary>Forgets cached prefixes, unless requests run or wait.</summary>
+    /// <returns>Whether they were forgotten.</returns>
+    public Task<bool> FlushCacheAsync() => CallAsync(core =>
+    {
+        bool isIdle = !core.HasWork;
+        if (isIdle)
+            core.ClearPrefixes();
+        return isIdle;
+    });
 
     /// <summary>Ends the thread; generations in progress fail with <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
@@ -115,6 +148,23 @@ public sealed class Engine : IDisposable
     {
         options ??= new EngineOptions();
         return options.ForbiddenTokens.IsEmpty ? options with { ForbiddenTokens = model.UnusedTokens } : options;
+    }
+
+    private Task<T> CallAsync<T>(Func<EngineCore, T> call)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(core =>
+        {
+            try
+            {
+                done.SetResult(call(core));
+            }
+            catch (Exception error)
+            {
+                done.SetException(error);
+            }
+        });
+        return done.Task;
     }
 
     private void Cancel(Generation generation) => _inbox.Writer.TryWrite(core => core.Cancel(generation));
@@ -156,7 +206,7 @@ public sealed class Engine : IDisposable
                 action(_core);
             if (_inbox.Reader.Completion.IsCompleted)
                 return false;
-            if (_core.HasWork)
+            if (_core.HasWork && !_isPaused)
                 return true;
             ValueTask<bool> wait = _inbox.Reader.WaitToReadAsync();
             if (!wait.AsTask().GetAwaiter().GetResult())

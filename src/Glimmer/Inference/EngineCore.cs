@@ -14,7 +14,6 @@ namespace Glimmer.Inference;
 /// </remarks>
 internal sealed class EngineCore : IDisposable
 {
-    private readonly CausalLm _model;
     private readonly Compute _compute;
     private readonly EngineOptions _options;
     private readonly Tokenizer? _tokenizer;
@@ -23,7 +22,8 @@ internal sealed class EngineCore : IDisposable
     private readonly Scheduler _scheduler;
     private readonly SamplingScratch _scratch;
     private readonly DraftSource _drafts;
-    private readonly NextTokenDrafter? _drafter;
+    private CausalLm _model;
+    private NextTokenDrafter? _drafter;
     private readonly Batch _batch = new();
     private readonly List<int> _rows = [];
     private readonly List<Sequence> _step = [];
@@ -113,6 +113,22 @@ internal sealed class EngineCore : IDisposable
         update(_model);
         return ++_scheduler.WeightVersion;
     }
+
+    /// <summary>Runs another model of the same shape from the next step on. Sequences in progress keep their tokens and are computed again; cached prefixes are forgotten.</summary>
+    /// <returns>The new version of the weights.</returns>
+    /// <exception cref="UnsupportedModelException">The model has another shape.</exception>
+    public int Replace(CausalLm model)
+    {
+        if (model.Config.VocabSize != _model.Config.VocabSize || !model.CacheSlots.SequenceEqual(_model.CacheSlots) || model.NextToken is null != _model.NextToken is null)
+            throw new UnsupportedModelException("The new weights have another shape (vocabulary, layers, heads or MTP layer) than the running model. Start a server of its own for them.");
+        int version = UpdateWeights(_ => _model = model);
+        if (_drafter is not null)
+            _drafter = new NextTokenDrafter(model.NextToken!);
+        return version;
+    }
+
+    /// <summary>Gives the memory of all running sequences back; they keep their tokens and are computed again later.</summary>
+    public void Retract() => _scheduler.RetractAll();
 
     /// <summary>Frees the cached prefixes.</summary>
     public void ClearPrefixes() => _tree.Clear();
@@ -226,11 +242,18 @@ internal sealed class EngineCore : IDisposable
         try
         {
             GenerationRequest request = sequence.Owner.Request;
+            if (request.MaxTokens == 0)
+            {
+                Finish(sequence); // Only the prompt was wanted.
+                return -1;
+            }
+
             bool wantKept = request.SamplingLogprobs || request.TopLogprobs > 0;
             int token = sequence.Sampler.Choose(logits, sequence.TokenCount, sequence.Forbidden, wantKept);
             float lse = Sampler.LogSumExp(logits);
             float? sampling = wantKept ? (float)(sequence.Sampler.Scores[token] - sequence.Sampler.KeptLogSumExp()) : null;
-            TokenAlternatives? alternatives = request.TopLogprobs == 0 ? null : Alternatives(sequence.Sampler, logits, lse, request.TopLogprobs);
+            TokenAlternatives? alternatives = request.TopLogprobs == 0 && request.WatchedTokens.Count == 0 ? null : Alternatives(
+                request.TopLogprobs > 0 ? sequence.Sampler : null, logits, lse, request.TopLogprobs, request.WatchedTokens);
             sequence.Sampler.Accept(token);
             FinishReason? finish = sequence.Append(token, ContextLength, out string? stopString);
             _generatedTokens++;
@@ -249,20 +272,24 @@ internal sealed class EngineCore : IDisposable
         }
     }
 
-    private TokenAlternatives Alternatives(Sampler sampler, ReadOnlySpan<float> logits, float lse, int count)
+    // Without a sampler only the model's own alternatives.
+    private TokenAlternatives Alternatives(Sampler? sampler, ReadOnlySpan<float> logits, float lse, int count, IReadOnlyList<int> watched)
     {
-        double keptLse = sampler.KeptLogSumExp();
-        ReadOnlySpan<int> kept = sampler.Kept;
+        ReadOnlySpan<int> kept = sampler is null ? [] : sampler.Kept;
+        double keptLse = sampler?.KeptLogSumExp() ?? 0;
         var sampling = new TokenLogprob[kept.Length];
         for (int i = 0; i < kept.Length; i++)
-            sampling[i] = new TokenLogprob(kept[i], (float)(sampler.Scores[kept[i]] - keptLse));
+            sampling[i] = new TokenLogprob(kept[i], (float)(sampler!.Scores[kept[i]] - keptLse));
         Array.Sort(sampling, static (a, b) => b.Logprob.CompareTo(a.Logprob) is not 0 and var order ? order : a.Token.CompareTo(b.Token));
         var ids = new int[count];
-        int found = TokenFilter.Highest(logits, _scratch, ids);
+        int found = count == 0 ? 0 : TokenFilter.Highest(logits, _scratch, ids);
         var model = new TokenLogprob[found];
         for (int i = 0; i < found; i++)
             model[i] = new TokenLogprob(ids[i], logits[ids[i]] - lse);
-        return new TokenAlternatives(model, sampling.AsSpan(0, Math.Min(count, sampling.Length)).ToArray());
+        var watch = new float[watched.Count];
+        for (int i = 0; i < watch.Length; i++)
+            watch[i] = logits[watched[i]] - lse;
+        return new TokenAlternatives(model, sampling.AsSpan(0, Math.Min(count, sampling.Length)).ToArray(), watch);
     }
 
     // The other answers begin where the prompt ends: they share its blocks, or compute it again when there is no room for a copy of the last one.
@@ -378,7 +405,27 @@ internal sealed class EngineCore : IDisposable
                 (rows[i], weights[i]) = (sequence.FirstRow + i, 1);
             ReadOnlySpan<int> targets = sequence.Tokens.Slice(sequence.FirstPosition + 1, count);
             _model.Loss(_compute, Rows.Gather(_compute, hidden, rows), targets, weights, owner.PromptScores.Slice(sequence.FirstPosition, count));
+            if (owner.PromptAlternatives.Count > 0)
+                AddPromptAlternatives(owner, hidden, sequence.FirstRow, sequence.FirstPosition, count);
             owner.PromptScored = end;
+        }
+    }
+
+    // A few rows of logits at a time: all of a long prompt would not fit.
+    private void AddPromptAlternatives(Generation owner, Tensor hidden, int firstRow, int firstPosition, int count)
+    {
+        const int Slice = 16;
+        var alternatives = (TokenAlternatives[])owner.PromptAlternatives;
+        int vocabulary = _model.Config.VocabSize;
+        for (int start = 0; start < count; start += Slice)
+        {
+            int[] rows = [.. Enumerable.Range(firstRow + start, Math.Min(Slice, count - start))];
+            ReadOnlySpan<float> logits = _model.Logits(_compute, hidden, rows).F32;
+            for (int i = 0; i < rows.Length; i++)
+            {
+                ReadOnlySpan<float> row = logits.Slice(i * vocabulary, vocabulary);
+                alternatives[firstPosition + start + i] = Alternatives(null, row, Sampler.LogSumExp(row), owner.Request.PromptTopLogprobs, owner.Request.WatchedTokens);
+            }
         }
     }
 }

@@ -16,4 +16,5 @@ public readonly record struct EngineToken(
 /// <summary>The most likely tokens at a position, most likely first, the lower id among equals.</summary>
 /// <param name="Model">Under the model: of the untouched logits.</param>
 /// <param name="Sampling">Under the sampling distribution; fewer where the filters left fewer.</param>
-public sealed record TokenAlternatives(IReadOnlyList<TokenLogprob> Model, IReadOnlyList<TokenLogprob> Sampling);
+/// <param name="Watched">Log-probabilities under the model of <see cref="GenerationRequest.WatchedTokens"/>, in their order.</param>
+public sealed record TokenAlternatives(IReadOnlyList<TokenLogprob> Model, IReadOnlyList<TokenLogprob> Sampling, IReadOnlyList<float> Watched);

@@ -18,6 +18,8 @@ public sealed class Generation
         Unfinished = request.Count;
         if (request.PromptLogprobs)
             _promptLogprobs = new float[request.Prompt.Length - 1];
+        if (request.PromptLogprobs && (request.PromptTopLogprobs > 0 || request.WatchedTokens.Count > 0))
+            PromptAlternatives = new TokenAlternatives[request.Prompt.Length - 1];
     }
 
     /// <summary>What was asked for.</summary>
@@ -32,6 +34,9 @@ public sealed class Generation
 
     /// <summary>Log-probability of each prompt token after the first, given those before it; complete with the first token. Empty when not asked for.</summary>
     public IReadOnlyList<float> PromptLogprobs => _promptLogprobs;
+
+    /// <summary>Alternatives to each prompt token after the first; complete with the first token. Empty when not asked for.</summary>
+    public IReadOnlyList<TokenAlternatives> PromptAlternatives { get; } = [];
 
     /// <summary>Whether <see cref="Cancel"/> was called.</summary>
     internal bool IsCancelled => _isCancelled;

@@ -9,7 +9,7 @@ public sealed record GenerationRequest
     /// <summary>How tokens are chosen.</summary>
     public SamplingOptions Sampling { get; init; } = new();
 
-    /// <summary>Most tokens to generate. The context may end a generation earlier: <see cref="FinishReason.Context"/>.</summary>
+    /// <summary>Most tokens to generate; 0 only computes the prompt. The context may end a generation earlier: <see cref="FinishReason.Context"/>.</summary>
     public int MaxTokens { get; init; } = 512;
 
     /// <summary>Least tokens to generate: until then stop tokens cannot be chosen and stop strings do not stop.</summary>
@@ -32,6 +32,12 @@ public sealed record GenerationRequest
 
     /// <summary>Whether the log-probabilities of the prompt's own tokens are computed; the prompt is then not taken from the prefix cache.</summary>
     public bool PromptLogprobs { get; init; }
+
+    /// <summary>Alternatives reported with each prompt token's log-probability, which <see cref="PromptLogprobs"/> asks for.</summary>
+    public int PromptTopLogprobs { get; init; }
+
+    /// <summary>Tokens whose log-probabilities under the model are reported at every position of the answer, and of the prompt with <see cref="PromptLogprobs"/>.</summary>
+    public IReadOnlyList<int> WatchedTokens { get; init; } = [];
 
     /// <summary>A request of priority p goes before those of priority 0 that arrived up to 64 p requests earlier, so none waits for ever.</summary>
     public int Priority { get; init; }
@@ -57,8 +63,15 @@ public sealed record GenerationRequest
                 throw new ArgumentException($"The prompt contains the token {token}; the model has tokens 0 to {vocabulary - 1}.", nameof(Prompt));
         }
 
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxTokens);
+        ArgumentOutOfRangeException.ThrowIfNegative(MaxTokens);
         ArgumentOutOfRangeException.ThrowIfNegative(MinTokens);
+        ArgumentOutOfRangeException.ThrowIfNegative(PromptTopLogprobs);
+        foreach (int token in WatchedTokens)
+        {
+            if ((uint)token >= (uint)vocabulary)
+                throw new ArgumentException($"WatchedTokens contains {token}; the model has tokens 0 to {vocabulary - 1}.", nameof(WatchedTokens));
+        }
+
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MinTokens, MaxTokens);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Count);
         ArgumentOutOfRangeException.ThrowIfNegative(TopLogprobs);

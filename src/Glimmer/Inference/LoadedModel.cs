@@ -9,8 +9,8 @@ namespace Glimmer.Inference;
 /// <summary>Everything needed to talk with a model: weights, tokenizer, chat template, stop tokens, threads.</summary>
 public sealed class LoadedModel : IDisposable
 {
-    private readonly Checkpoint _checkpoint;
     private readonly Lazy<ChatTemplate?> _template;
+    private Checkpoint _checkpoint;
 
     private LoadedModel(Checkpoint checkpoint, CausalLm model, Tokenizer tokenizer, ThreadTeam team)
     {
@@ -29,7 +29,7 @@ public sealed class LoadedModel : IDisposable
     public GenerationConfig Generation => _checkpoint.Generation;
 
     /// <summary>The model.</summary>
-    public CausalLm Model { get; }
+    public CausalLm Model { get; private set; }
 
     /// <summary>From text to ids and back.</summary>
     public Tokenizer Tokenizer { get; }
@@ -125,6 +125,40 @@ public sealed class LoadedModel : IDisposable
         RenderedText rendered = RenderChat(messages, options);
         text = rendered.Text;
         return Encode(rendered);
+    }
+
+    /// <summary>Loads other weights of the same shape while an engine runs, and has it use them from one step to the next. On any failure the old ones stay.</summary>
+    /// <param name="engine">The engine that runs this model.</param>
+    /// <param name="path">A Hugging Face folder or a GGUF file.</param>
+    /// <param name="cancellationToken">Ends the loading between two tensors.</param>
+    /// <returns>The engine's new version of the weights.</returns>
+    /// <exception cref="ModelFormatException">A file is missing or damaged.</exception>
+    /// <exception cref="UnsupportedModelException">The weights have another shape, or need more memory than there is beside the running ones.</exception>
+    public async Task<int> UpdateWeightsAsync(Engine engine, string path, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(engine);
+        Checkpoint checkpoint = Checkpoint.Open(path);
+        CausalLm? model = null;
+        int version;
+        try
+        {
+            // The engine's own threads are busy with its steps.
+            using var team = new ThreadTeam(1);
+            model = await Task.Run(() => checkpoint.LoadModel(team, progress: new Share(checkpoint, null, cancellationToken)), cancellationToken).ConfigureAwait(false);
+            version = await engine.ReplaceModelAsync(model).ConfigureAwait(false);
+        }
+        catch
+        {
+            model?.Dispose();
+            checkpoint.Dispose();
+            throw;
+        }
+
+        (CausalLm oldModel, Checkpoint oldCheckpoint) = (Model, _checkpoint);
+        (Model, _checkpoint) = (model, checkpoint);
+        oldModel.Dispose();
+        oldCheckpoint.Dispose();
+        return version;
     }
 
     /// <inheritdoc/>

@@ -116,6 +116,13 @@ internal sealed class Scheduler(KeyValueCache cache, PrefixTree tree, EngineOpti
         tree.Clear();
     }
 
+    /// <summary>Gives the memory of every sequence back; full blocks stay in the prefix tree.</summary>
+    public void RetractAll()
+    {
+        while (_running.Count > 0)
+            Preempt(_running[^1], keepPrefix: true);
+    }
+
     private void Admit()
     {
         for (int i = 0; i < _waiting.Count;)
