@@ -3,6 +3,8 @@ using Glimmer.Benchmarks;
 
 switch (args.FirstOrDefault())
 {
+    case "agent-server":
+        return AgentServer.Run(args[1..]);
     case "attention":
         return AttentionBenchmark.Run(args[1..]);
     case "gemm":

@@ -76,7 +76,8 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
                     AddCallEvent(stream, "response.function_call_arguments.delta", "delta", arguments.Json, withName: false);
                 break;
             case CallEnded call:
-                _text.Clear().Append(_tool?.IsCustom == true ? call.Call.Arguments.Find("input")?.AsString ?? "" : _text.Length == 0 ? "{}" : _text.ToString());
+                string whole = _tool?.IsCustom == true ? call.Call.Arguments.Find("input")?.AsString ?? "" : _text.Length == 0 ? "{}" : _text.ToString();
+                _text.Clear().Append(whole);
                 Close(stream);
                 break;
             case CallCut:
