@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs real coding agents and the vendors' SDKs against the server with a scripted model, one JSON line a client; exit 1 when one fails.
 # Needs the client scripts (CLIENTS, default ../shared/clients), and a GLM vocabulary and template (golden data). Clients are installed through npm into CLIENT_CACHE.
+# follow_ups: turns that continue an earlier one; prefix_lost: most tokens of a turn and its answer that the next prompt did not begin with (a cache keeps whole blocks of 64).
 #   bench/clients.sh [--record DIR] [client ...]     clients: sdk-js codex claude-code gemini-cli opencode opencode-anthropic cline
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,10 +27,10 @@ for client in "$@"; do
   exit=0
   OPENCODE_API=$([ "$client" = opencode-anthropic ] && echo anthropic || echo openai) MODEL=glm-4.7 EXPECT_FILE=hello.txt RUN_TIMEOUT=${RUN_TIMEOUT:-180} \
     "$script" "$url" "Create the file hello.txt containing hi" "$work" >"$work.log" 2>&1 || exit=$?
-  echo >&"${SERVER[1]}"; read -r requests errors <&"${SERVER[0]}"
+  echo >&"${SERVER[1]}"; read -r requests errors follow_ups lost <&"${SERVER[0]}"
   eval "exec ${SERVER[1]}>&-"; wait "$SERVER_PID" 2>/dev/null || true
   file=false; [ "$(cat "$work/hello.txt" 2>/dev/null)" = hi ] && file=true
-  printf '{"client":"%s","version":"%s","dialect":"%s","exit":%d,"file":%s,"requests":%d,"errors":%d}\n' "$client" "$version" "$dialect" "$exit" "$file" "$requests" "$errors"
+  printf '{"client":"%s","version":"%s","dialect":"%s","exit":%d,"file":%s,"requests":%d,"errors":%d,"follow_ups":%d,"prefix_lost":%d}\n' "$client" "$version" "$dialect" "$exit" "$file" "$requests" "$errors" "$follow_ups" "$lost"
   if [ "$exit" -ne 0 ] || [ "$file" != true ]; then failed=1; tail -n 15 "$work.log" "$work.server" >&2; fi
   rm -rf "$work" "$work.log" "$work.server"
 done

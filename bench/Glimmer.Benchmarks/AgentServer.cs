@@ -1,5 +1,5 @@
 using System.Text;
-using System.Text.Json;
+using System.Text.RegularExpressions;
 using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Server;
@@ -13,7 +13,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Glimmer.Benchmarks;
 
 /// <summary><c>agent-server</c>: our server with a scripted model, for runs of real coding agents. Counts and, when asked, records what clients send.</summary>
-internal static class AgentServer
+internal static partial class AgentServer
 {
     /// <summary>Runs until its input ends.</summary>
     /// <param name="args"><c>--tokenizer FOLDER --template FILE --model NAME [--port N] [--file NAME] [--content TEXT] [--context N] [--record FILE]</c>.</param>
@@ -30,7 +30,13 @@ internal static class AgentServer
 
         Tokenizer tokenizer = Tokenizer.Load(folder);
         var script = new AgentScript(tokenizer, options.GetValueOrDefault("file", "hello.txt"), options.GetValueOrDefault("content", "hi"));
-        var source = new ScriptedTokens(int.Parse(options.GetValueOrDefault("context", "131072")), (request, _) => script.Answer(request));
+        var prefixes = new PrefixLog();
+        var source = new ScriptedTokens(int.Parse(options.GetValueOrDefault("context", "131072")), (request, _) =>
+        {
+            ScriptedAnswer answer = script.Answer(request);
+            prefixes.Add(request.Prompt.Span, answer.Tokens);
+            return answer;
+        });
         string[] stops = ["<|endoftext|>", "<|user|>", "<|observation|>"];
         var served = new ServedModel(tokenizer, new ChatTemplate(File.ReadAllText(template)), source)
         {
@@ -48,9 +54,49 @@ internal static class AgentServer
         Console.WriteLine($"ready {app.Urls.First()}");
         // Each line of the input asks for the counts since the last one.
         while (Console.ReadLine() is not null)
-            Console.WriteLine(log.Take());
+            Console.WriteLine($"{log.Take()} {prefixes.Take()}");
         app.StopAsync().GetAwaiter().GetResult();
         return 0;
+    }
+
+    /// <summary>How much of a turn's prompt and answer the next turn's prompt begins with: what a prefix cache can reuse.</summary>
+    private sealed class PrefixLog
+    {
+        private readonly Lock _lock = new();
+        private readonly List<int[]> _turns = [];
+        private int _followUps;
+        private int _lost;
+
+        public void Add(ReadOnlySpan<int> prompt, IReadOnlyList<int> answer)
+        {
+            lock (_lock)
+            {
+                int[] best = [];
+                int common = 0;
+                foreach (int[] turn in _turns)
+                {
+                    int shared = prompt.CommonPrefixLength(turn);
+                    if (shared > common)
+                        (best, common) = (turn, shared);
+                }
+
+                // A conversation goes on when most of an earlier turn comes again.
+                if (best.Length > 0 && common > best.Length / 2)
+                {
+                    _followUps++;
+                    _lost = Math.Max(_lost, best.Length - common);
+                }
+
+                _turns.Add([.. prompt, .. answer]);
+            }
+        }
+
+        /// <summary>Turns that continue an earlier one, and the most tokens of an earlier turn that one of them did not begin with.</summary>
+        public string Take()
+        {
+            lock (_lock)
+                return $"{_followUps} {_lost}";
+        }
     }
 
     private sealed class RequestLog(string? record)
@@ -94,18 +140,46 @@ internal static class AgentServer
 
         private static string Line(HttpContext context, byte[] body)
         {
-            using var stream = new MemoryStream();
-            using (var json = new Utf8JsonWriter(stream))
-            {
-                json.WriteStartObject();
-                json.WriteString("path", context.Request.Path + context.Request.QueryString);
-                json.WriteNumber("status", context.Response.StatusCode);
-                json.WritePropertyName("body");
-                json.WriteRawValue(body.Length == 0 ? "null"u8.ToArray() : body);
-                json.WriteEndObject();
-            }
+            var line = new DataObject { { "path", context.Request.Path + context.Request.QueryString }, { "status", context.Response.StatusCode } };
+            if (DataValue.TryParse(Encoding.UTF8.GetString(body), out DataValue? value))
+                line["body"] = Clean(value);
+            return line.ToJson() + "\n";
+        }
 
-            return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
+        // Long texts become filler of their length, the same for the same text, at most 400 characters; folders and keys become words.
+        private static DataValue Clean(DataValue value)
+        {
+            switch (value)
+            {
+                case { AsString: { } text }:
+                    string plain = AbsolutePath().Replace(text, "/folder");
+                    return plain.Length <= 64 ? plain : Filler(plain);
+                case DataArray list:
+                    return new DataArray(list.Select(Clean));
+                case DataObject map:
+                    var cleaned = new DataObject();
+                    foreach ((string key, DataValue item) in map)
+                        cleaned[key] = Clean(item);
+                    return cleaned;
+                default:
+                    return value;
+            }
+        }
+
+        private static string Filler(string text)
+        {
+            // Arguments that the model wrote are part of the next prompt.
+            if (DataValue.TryParse(text, out _))
+                return text;
+            uint hash = 2166136261;
+            foreach (char c in text)
+                hash = (hash ^ c) * 16777619;
+            string word = $"words {hash:x8} ";
+            int length = Math.Min(text.Length, 400);
+            return string.Concat(Enumerable.Repeat(word, (length / word.Length) + 1))[..length].TrimEnd();
         }
     }
+
+    [GeneratedRegex(@"(/[\w.@~-]+){2,}")]
+    private static partial Regex AbsolutePath();
 }
