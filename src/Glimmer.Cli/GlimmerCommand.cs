@@ -84,6 +84,7 @@ internal static class GlimmerCommand
         root.Add(new ChatCommand(terminal));
         root.Add(new GenerateCommand(terminal));
         root.Add(new ServeCommand(terminal));
+        root.Add(new UsageCommand(terminal));
         root.Add(new ScoreCommand(terminal));
         root.Add(new TokenizeCommand(terminal));
         root.Add(new TokenizerCommand(terminal));

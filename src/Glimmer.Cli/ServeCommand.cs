@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Glimmer.Inference;
 using Glimmer.Server;
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Turns;
 
 namespace Glimmer.Cli;
@@ -20,6 +21,9 @@ internal sealed class ServeCommand : Command
     private readonly Option<string[]> _keys = new("--api-key") { Description = "Key that clients must send; repeatable.", HelpName = "key" };
     private readonly Option<string?> _keyFile = new("--api-key-file") { Description = "File with one key a line.", HelpName = "path" };
     private readonly Option<string?> _adminKey = new("--admin-api-key") { Description = "Key of the control endpoints.", HelpName = "key" };
+    private readonly Option<string?> _usage = new("--usage-db") { Description = "Keep a log of usage: a SQLite file, or a connection string of PostgreSQL.", HelpName = "database" };
+    private readonly Option<string?> _prices = new("--prices") { Description = "JSON file with prices of models, per million tokens.", HelpName = "path" };
+    private readonly Option<bool> _metricsKey = new("--metrics-auth") { Description = "Let /metrics need a key." };
     private readonly Option<string[]> _weightRoots = new("--allow-weight-root") { Description = "Folder that /update_weights_from_disk may load from; repeatable.", HelpName = "path" };
     private readonly Option<int?> _context = NumberOption.Create("--context-length", "Most tokens of prompt and answer together. Default: what the model was made for.", 64, int.MaxValue).Also("--max-model-len");
     private readonly Option<int?> _running = NumberOption.Create("--max-running-requests", "Most sequences computed at once. Default: 32.", 1, 4096).Also("--max-num-seqs");
@@ -41,7 +45,7 @@ internal sealed class ServeCommand : Command
         _sampling.AcceptOnlyFromAmong("model", "openai");
         Add(_path);
         _model = new ModelOptions().AddTo(this);
-        foreach (Option option in (ReadOnlySpan<Option>)[_host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
+        foreach (Option option in (ReadOnlySpan<Option>)[_host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
             _thinking, _preserve, _sampling, _thinkingTokens])
             Add(option);
         Validators.Add(result =>
@@ -97,6 +101,9 @@ internal sealed class ServeCommand : Command
                 AcceptAnyModel = parsed.GetValue(_anyModel),
                 ApiKeys = keys,
                 AdminApiKey = parsed.GetValue(_adminKey),
+                UsageDatabase = parsed.GetValue(_usage),
+                Prices = parsed.GetValue(_prices) is { } prices ? PriceTable.Parse(File.ReadAllText(prices)) : PriceTable.Free,
+                MetricsNeedKey = parsed.GetValue(_metricsKey),
                 WeightRoots = parsed.GetValue(_weightRoots) ?? [],
                 Host = parsed.GetValue(_host)!,
                 Port = parsed.GetValue(_port),

@@ -60,6 +60,6 @@ public static class GlimmerEndpoints
     {
         ArgumentNullException.ThrowIfNull(app);
         ServerState state = app.ApplicationServices.GetRequiredService<ServerState>();
-        state.Use(new TurnRunner(model, state.Options.Turns));
+        state.Use(new TurnRunner(model, state.Options.Turns, state.Time) { Usage = state.Usage });
     }
 }

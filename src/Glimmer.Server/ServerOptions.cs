@@ -1,3 +1,4 @@
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Turns;
 
 namespace Glimmer.Server;
@@ -58,6 +59,15 @@ public sealed record ServerOptions
 
     /// <summary>Folders that <c>/update_weights_from_disk</c> may load from; empty for any on a loopback server, and else for the folder around the model.</summary>
     public IReadOnlyList<string> WeightRoots { get; init; } = [];
+
+    /// <summary>Whether <c>/metrics</c> needs a key.</summary>
+    public bool MetricsNeedKey { get; init; }
+
+    /// <summary>Where requests are charged: a SQLite file, or a connection string of PostgreSQL; null for nowhere.</summary>
+    public string? UsageDatabase { get; init; }
+
+    /// <summary>What models cost.</summary>
+    public PriceTable Prices { get; init; } = PriceTable.Free;
 
     /// <summary>What is decided where a request does not.</summary>
     public TurnDefaults Turns { get; init; } = new();

@@ -1,3 +1,4 @@
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 
@@ -6,7 +7,7 @@ namespace Glimmer.Server;
 /// <summary>What the dialects of one server share.</summary>
 /// <param name="options">How the model is served.</param>
 /// <param name="time">The clock.</param>
-internal sealed class ServerState(ServerOptions options, TimeProvider time)
+internal sealed class ServerState(ServerOptions options, TimeProvider time) : IAsyncDisposable
 {
     private volatile TurnRunner? _runner;
     private volatile bool _isStopping;
@@ -16,6 +17,9 @@ internal sealed class ServerState(ServerOptions options, TimeProvider time)
 
     /// <summary>Which names mean the model.</summary>
     public ModelNames Names { get; } = new(options);
+
+    /// <summary>Where requests are charged; null for nowhere.</summary>
+    public UsageLog? Usage { get; } = options.UsageDatabase is { } database ? UsageLog.Open(database) : null;
 
     /// <summary>The clock.</summary>
     public TimeProvider Time { get; } = time;
@@ -36,6 +40,13 @@ internal sealed class ServerState(ServerOptions options, TimeProvider time)
 
     /// <summary>No more requests are taken.</summary>
     public void Stop() => _isStopping = true;
+
+    /// <summary>Writes what is left of the usage log.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Usage is not null)
+            await Usage.DisposeAsync().ConfigureAwait(false);
+    }
 
     private static ApiException Unavailable(string message) => new(ApiErrorKind.Unavailable, message) { RetryAfter = TimeSpan.FromSeconds(2) };
 }

@@ -1,3 +1,4 @@
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 using Microsoft.AspNetCore.Http;
@@ -18,7 +19,7 @@ internal sealed class Messages(ServerState state)
         state.Names.Require(model);
         TurnRunner runner = state.Runner;
         TurnRequest request = new MessagesReader(state.Options, runner.Model.Template).Read(body, RequestIds.Of(context), countOnly: false);
-        Turn turn = await runner.StartAsync(request, context.RequestAborted).ConfigureAwait(false);
+        Turn turn = await runner.StartAsync(request with { Account = Account.Of(context, model, "anthropic") }, context.RequestAborted).ConfigureAwait(false);
         var reply = new MessageReply(model.Length > 0 ? model : state.Options.ModelNames[0], KnowsFullContext(context.Request));
         if (isStream)
             await StreamAsync(context, turn, reply).ConfigureAwait(false);

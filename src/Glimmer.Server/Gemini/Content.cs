@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Glimmer.Chat;
 using Glimmer.Inference;
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
 using Glimmer.Server.OpenAi;
 using Glimmer.Server.Turns;
@@ -41,7 +42,7 @@ internal sealed class Content(ServerState state)
         }
 
         TurnRequest request = ContentReader.Read(body, RequestIds.Of(context), state.Options.Images);
-        Turn turn = await runner.StartAsync(request, context.RequestAborted).ConfigureAwait(false);
+        Turn turn = await runner.StartAsync(request with { Account = Account.Of(context, name, "gemini") }, context.RequestAborted).ConfigureAwait(false);
         var reply = new ContentReply(name, ContentReader.IncludesThoughts(body), runner.Model);
         if (method == "generateContent")
             await WholeAsync(context, turn, reply).ConfigureAwait(false);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Threading.Channels;
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 using Microsoft.AspNetCore.Http;
@@ -25,7 +26,7 @@ internal sealed class Generate(ServerState state)
         {
             foreach (GenerateRequest request in requests)
             {
-                Turn turn = await runner.StartAsync(request.Turn, cancelled.Token).ConfigureAwait(false);
+                Turn turn = await runner.StartAsync(request.Turn with { Account = Account.Of(context, "", "native") }, cancelled.Token).ConfigureAwait(false);
                 turns.Add((turn, answers.Count));
                 for (int i = 0; i < request.Turn.Count; i++)
                     answers.Add(new GenerateAnswer(request, turn, runner.Model, state.Time, start));

@@ -1,5 +1,6 @@
 using System.Text;
 using Glimmer.Server.Http;
+using Glimmer.Server.Metrics;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -31,6 +32,7 @@ internal sealed class NativeDialect(ServerState state) : IDialect
         var control = new Control(state);
         var information = new Information(state);
         routes.Get("/health", HealthAsync, Access.Open);
+        routes.Get("/metrics", new MetricsPage(state).HandleAsync, state.Options.MetricsNeedKey ? Access.Client : Access.Open);
         routes.Get("/health_generate", information.HealthGenerateAsync);
         routes.Get("/v1", AliveAsync, Access.Open);
         routes.MapMethods("/generate", ["POST", "PUT"], generate.HandleAsync).WithMetadata(Access.Client);

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Glimmer.Chat;
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 using Microsoft.AspNetCore.Http;
@@ -18,7 +19,7 @@ internal sealed class ChatCompletions(ServerState state)
         (TurnRequest request, ReplyForm form) = ChatRequestReader.Read(body, state, RequestIds.Of(context));
         state.Names.Require(form.Model);
         TurnRunner runner = state.Runner;
-        Turn turn = await runner.StartAsync(request, context.RequestAborted).ConfigureAwait(false);
+        Turn turn = await runner.StartAsync(request with { Account = Account.Of(context, form.Model, "openai") }, context.RequestAborted).ConfigureAwait(false);
         var reply = new ChatReply(form.Model.Length > 0 ? form.Model : state.Options.ModelNames[0], form, runner.Model, state.Time.GetUtcNow());
         if (form.Stream)
             await StreamAsync(context, turn, reply).ConfigureAwait(false);

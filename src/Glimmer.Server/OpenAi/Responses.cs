@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Glimmer.Chat;
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 using Microsoft.AspNetCore.Http;
@@ -23,7 +24,7 @@ internal sealed class Responses(ServerState state)
         IReadOnlyList<ChatMessage> earlier = previous is null ? [] : Stored(previous).Conversation;
         bool isStream = body.Flag("stream") ?? false;
         TurnRequest request = new ResponsesReader(state.Options).Read(body, RequestIds.Of(context), earlier, tools);
-        Turn turn = await state.Runner.StartAsync(request, context.RequestAborted).ConfigureAwait(false);
+        Turn turn = await state.Runner.StartAsync(request with { Account = Account.Of(context, model, "responses") }, context.RequestAborted).ConfigureAwait(false);
         var reply = new ResponseReply(body, model.Length > 0 ? model : state.Options.ModelNames[0], tools, state.Time.GetUtcNow());
         if (isStream)
             await StreamAsync(context, turn, reply).ConfigureAwait(false);

@@ -45,6 +45,9 @@ internal sealed class AnswerReader
     /// <summary>Tokens of the prompt that came from the prefix cache.</summary>
     public int CachedTokens { get; set; }
 
+    /// <summary>Its tokens so far.</summary>
+    public TurnUsage Usage => new(_prompt.Ids.Length, CachedTokens, _output, _reasoning);
+
     /// <summary>Takes the next token.</summary>
     public void Read(in EngineToken token, List<TurnEvent> events)
     {
@@ -106,7 +109,7 @@ internal sealed class AnswerReader
         if (end == TurnEnd.Stop)
             end = _stop.Found is not null ? TurnEnd.StopText : _calls > 0 ? TurnEnd.Calls : TurnEnd.Stop;
         IsFinished = true;
-        events.Add(new AnswerFinished(_answer, end, _stop.Found, stopToken, _parser.Message, new TurnUsage(_prompt.Ids.Length, CachedTokens, _output, _reasoning)));
+        events.Add(new AnswerFinished(_answer, end, _stop.Found, stopToken, _parser.Message, Usage));
     }
 
     private void Emit(IReadOnlyList<MessageEvent> parsed, List<TurnEvent> events)

@@ -22,6 +22,8 @@ public sealed class EngineTokens(Engine engine) : ITokenSource
     {
         public int CachedTokens => generation.CachedTokens;
 
+        public TimeSpan? Queued => generation.Queued;
+
         public IReadOnlyList<float> PromptLogprobs => generation.PromptLogprobs;
 
         public IReadOnlyList<TokenAlternatives> PromptAlternatives => generation.PromptAlternatives;

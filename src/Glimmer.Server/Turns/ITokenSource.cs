@@ -26,6 +26,9 @@ public interface ITokenStream
     /// <summary>Tokens of the prompt that came from the prefix cache; final with the first token.</summary>
     int CachedTokens { get; }
 
+    /// <summary>How long the request waited for room; known with the first token, null where nothing waits.</summary>
+    TimeSpan? Queued { get; }
+
     /// <summary>Log-probability of each prompt token after the first; complete with the first token, empty when not asked for.</summary>
     IReadOnlyList<float> PromptLogprobs { get; }
 

@@ -42,6 +42,8 @@ public sealed class ScriptedTokens(int contextLength, Func<GenerationRequest, in
 
         public int CachedTokens => answers[0].CachedTokens;
 
+        public TimeSpan? Queued => null;
+
         public IReadOnlyList<float> PromptLogprobs { get; } = request.PromptLogprobs ? new float[request.Prompt.Length - 1] : [];
 
         public IReadOnlyList<TokenAlternatives> PromptAlternatives { get; } = request.PromptLogprobs && (request.PromptTopLogprobs > 0 || request.WatchedTokens.Count > 0)

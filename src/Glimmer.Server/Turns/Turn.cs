@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Glimmer.Inference;
+using Glimmer.Server.Accounting;
 
 namespace Glimmer.Server.Turns;
 
@@ -10,9 +11,10 @@ public sealed class Turn
     private readonly TurnPrompt _prompt;
     private readonly bool _startsInReasoning;
     private readonly ITokenStream _stream;
+    private readonly long _start;
 
-    internal Turn(TurnRunner runner, TurnRequest request, TurnPrompt prompt, bool startsInReasoning, ITokenStream stream) =>
-        (_runner, Request, _prompt, _startsInReasoning, _stream) = (runner, request, prompt, startsInReasoning, stream);
+    internal Turn(TurnRunner runner, TurnRequest request, TurnPrompt prompt, bool startsInReasoning, long start, ITokenStream stream) =>
+        (_runner, Request, _prompt, _startsInReasoning, _start, _stream) = (runner, request, prompt, startsInReasoning, start, stream);
 
     /// <summary>What was asked for.</summary>
     public TurnRequest Request { get; }
@@ -30,6 +32,9 @@ public sealed class Turn
         var events = new List<TurnEvent>();
         bool isStarted = false, isComplete = false, isAborted = false;
         int open = answers.Length;
+        var finished = new List<AnswerFinished>();
+        TimeProvider time = _runner.Time;
+        long first = _start, last = _start;
         IAsyncEnumerator<EngineToken> reader = _stream.ReadAllAsync(cancellationToken).GetAsyncEnumerator(CancellationToken.None);
         try
         {
@@ -53,6 +58,15 @@ public sealed class Turn
                 }
 
                 EngineToken token = reader.Current;
+                long now = time.GetTimestamp();
+                if (last == _start)
+                {
+                    first = now;
+                    _runner.Metrics.Token(time.GetElapsedTime(_start, now), null, _stream.Queued);
+                }
+                else
+                    _runner.Metrics.Token(time.GetElapsedTime(_start, now), time.GetElapsedTime(last, now), null);
+                last = now;
                 AnswerReader answer = answers[token.Answer];
                 if (answer.IsFinished)
                     continue;
@@ -62,7 +76,10 @@ public sealed class Turn
                 foreach (TurnEvent item in events)
                     yield return item;
                 if (answer.IsFinished)
+                {
                     open--;
+                    finished.Add((AnswerFinished)events[^1]);
+                }
             }
 
             if (!isStarted)
@@ -74,6 +91,7 @@ public sealed class Turn
                 answer.Complete(isAborted ? TurnEnd.Aborted : TurnEnd.Length, events);
                 foreach (TurnEvent item in events)
                     yield return item;
+                finished.Add((AnswerFinished)events[^1]);
             }
 
             isComplete = true;
@@ -84,6 +102,11 @@ public sealed class Turn
             if (!isComplete || answers.Any(answer => answer.EndedEarly))
                 _stream.Cancel();
             await reader.DisposeAsync().ConfigureAwait(false);
+            if (isComplete)
+                _runner.Metrics.Finished(finished, time.GetElapsedTime(_start), time.GetElapsedTime(first, last));
+            else
+                _runner.Metrics.Lost();
+            Charge(answers, isComplete ? finished[0].End.ToString() : "Lost");
             _runner.Live.Remove(Request.Id, this);
         }
     }
@@ -97,6 +120,16 @@ public sealed class Turn
 
     /// <summary>Ends the generation; its reader gets what was made so far.</summary>
     internal void Abort() => _stream.Cancel();
+
+    // Also what a client that went away has used.
+    private void Charge(AnswerReader[] answers, string end)
+    {
+        if (_runner.Usage is not { } log || Request.Account is not { } account)
+            return;
+        log.Add(new UsageRecord(
+            _runner.Time.GetUtcNow(), account.Key, account.Model, account.Dialect, _prompt.Ids.Length, _stream.CachedTokens, answers.Sum(answer => answer.Usage.Output),
+            answers.Sum(answer => answer.Usage.Reasoning), (long)_runner.Time.GetElapsedTime(_start).TotalMilliseconds, end));
+    }
 
     private TurnStarted Started() => new(_prompt.Ids.Length, _stream.CachedTokens, _stream.PromptLogprobs, _stream.PromptAlternatives);
 }

@@ -1,5 +1,5 @@
 using Glimmer.Chat;
-using Glimmer.Inference;
+using Glimmer.Server.Accounting;
 
 namespace Glimmer.Server.Turns;
 
@@ -167,4 +167,7 @@ public sealed record TurnRequest
 
     /// <summary>Prefixes are shared only among requests of the same namespace.</summary>
     public string CacheNamespace { get; init; } = "";
+
+    /// <summary>To whom the request is charged; null for nobody.</summary>
+    public Account? Account { get; init; }
 }

@@ -2,7 +2,9 @@ using System.Security.Cryptography;
 using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Inference.Constraints;
+using Glimmer.Server.Accounting;
 using Glimmer.Server.Http;
+using Glimmer.Server.Metrics;
 
 namespace Glimmer.Server.Turns;
 
@@ -16,15 +18,25 @@ public sealed class TurnRunner
     /// <summary>Creates a runner.</summary>
     /// <param name="model">The model.</param>
     /// <param name="defaults">What is decided where a request does not.</param>
-    public TurnRunner(ServedModel model, TurnDefaults? defaults = null)
+    /// <param name="time">The clock; null for the system's.</param>
+    public TurnRunner(ServedModel model, TurnDefaults? defaults = null, TimeProvider? time = null)
     {
         ArgumentNullException.ThrowIfNull(model);
-        (Model, _defaults) = (model, defaults ?? new TurnDefaults());
+        (Model, _defaults, Time) = (model, defaults ?? new TurnDefaults(), time ?? TimeProvider.System);
         _seed = _defaults.RandomSeed ?? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8));
     }
 
     /// <summary>The model.</summary>
     public ServedModel Model { get; }
+
+    /// <summary>The clock.</summary>
+    internal TimeProvider Time { get; }
+
+    /// <summary>What is measured.</summary>
+    internal TurnMetrics Metrics { get; } = new();
+
+    /// <summary>Where requests are charged; null for nowhere.</summary>
+    internal UsageLog? Usage { get; init; }
 
     /// <summary>Requests that are being answered.</summary>
     internal LiveTurns Live { get; } = new();
@@ -46,6 +58,7 @@ public sealed class TurnRunner
     public async Task<Turn> StartAsync(TurnRequest request, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(request);
+        long start = Time.GetTimestamp();
         TurnPrompt prompt = TurnPrompt.Of(Model, request, _defaults);
         if (Live.Contains(request.Id))
             throw ApiException.Invalid($"A request with the id '{request.Id}' is being answered already.", "rid");
@@ -79,7 +92,7 @@ public sealed class TurnRunner
         };
         try
         {
-            var turn = new Turn(this, request, prompt, startsInReasoning, Model.Source.Submit(generation, cancellationToken));
+            var turn = new Turn(this, request, prompt, startsInReasoning, start, Model.Source.Submit(generation, cancellationToken));
             Live.Add(request.Id, turn);
             return turn;
         }
@@ -89,6 +102,7 @@ public sealed class TurnRunner
         }
         catch (EngineBusyException)
         {
+            Metrics.Refused();
             throw new ApiException(ApiErrorKind.Overloaded, "The queue of requests is full. Try again later.", code: "queue_full") { RetryAfter = TimeSpan.FromSeconds(1 + (_requests % 8)) };
         }
         catch (ArgumentException error)

@@ -8,6 +8,8 @@ public sealed class Generation
     // One writer, the engine thread; never full, so that a slow reader holds nobody up. MaxTokens bounds it.
     private readonly Channel<EngineToken> _tokens = Channel.CreateUnbounded<EngineToken>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
     private readonly Action<Generation> _cancel;
+    private readonly long _submitted = TimeProvider.System.GetTimestamp();
+    private long _admitted;
     private float[] _promptLogprobs = [];
     private volatile int _cachedTokens;
     private volatile bool _isCancelled;
@@ -31,6 +33,9 @@ public sealed class Generation
         get => _cachedTokens;
         internal set => _cachedTokens = value;
     }
+
+    /// <summary>How long the request waited before its first step; null before that.</summary>
+    public TimeSpan? Queued => _admitted == 0 ? null : TimeProvider.System.GetElapsedTime(_submitted, _admitted);
 
     /// <summary>Log-probability of each prompt token after the first, given those before it; complete with the first token. Empty when not asked for.</summary>
     public IReadOnlyList<float> PromptLogprobs => _promptLogprobs;
@@ -77,6 +82,13 @@ public sealed class Generation
     {
         _isCancelled = true;
         _cancel(this);
+    }
+
+    /// <summary>The first answer has memory.</summary>
+    internal void Admit()
+    {
+        if (_admitted == 0)
+            Volatile.Write(ref _admitted, TimeProvider.System.GetTimestamp());
     }
 
     internal bool TryRead(out EngineToken token) => _tokens.Reader.TryRead(out token);

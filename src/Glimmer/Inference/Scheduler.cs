@@ -137,6 +137,7 @@ internal sealed class Scheduler(KeyValueCache cache, PrefixTree tree, EngineOpti
             }
 
             sequence.Cache = cache.NewSequence();
+            sequence.Owner.Admit();
             sequence.DraftKeys = 0;
             // Every position must run when the prompt's log-probabilities are wanted.
             bool scores = sequence.Owner.PromptScored < sequence.Owner.PromptScores.Length;
