@@ -1,5 +1,6 @@
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
+using Glimmer.Server.Ui;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -49,6 +50,8 @@ public static class GlimmerEndpoints
         {
             foreach (IDialect dialect in dialects)
                 dialect.Map(routes);
+            if (state.Options.HasPages)
+                new UiPages(state).Map(routes);
         });
         return app;
     }

@@ -69,6 +69,9 @@ public sealed record ServerOptions
     /// <summary>What models cost.</summary>
     public PriceTable Prices { get; init; } = PriceTable.Free;
 
+    /// <summary>Whether the chat page and the page of usage are served.</summary>
+    public bool HasPages { get; init; } = true;
+
     /// <summary>What is decided where a request does not.</summary>
     public TurnDefaults Turns { get; init; } = new();
 
