@@ -91,10 +91,16 @@ internal static unsafe class ProductUnits<TForm, TVector>
         {
             byte* weights = p.Panels + panel * p.PanelBytes;
             int first = panel * PanelRows;
+            if (p.M <= 2 && p.Mode == GradientMode.Start && TForm.Width == 8 && first + PanelRows <= p.N)
+            {
+                Pair(p, chunk.Rows, weights, weights, 0, StripRows, first, StripRows);
+                continue;
+            }
+
             if (p.M <= 2 && p.Mode == GradientMode.Start && panel + 1 < chunk.EndPanel && first + 2 * PanelRows <= p.N)
             {
                 for (int lane = 0; lane < PanelRows; lane += StripRows)
-                    Pair(p, chunk.Rows, weights, lane, first + lane);
+                    Pair(p, chunk.Rows, weights, weights + p.PanelBytes, lane, lane, first + lane, PanelRows);
                 panel++;
                 continue;
             }
@@ -104,34 +110,34 @@ internal static unsafe class ProductUnits<TForm, TVector>
         }
     }
 
-    private static void Pair(in Product p, float* x, byte* weights, int lane, int output)
+    private static void Pair(in Product p, float* x, byte* weights, byte* second, int lane, int secondLane, int output, nint distance)
     {
         switch (p.Type)
         {
             case DType.F32:
-                Pair<F32Panel<TForm, TVector>>(p, x, weights, lane, output);
+                Pair<F32Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
             case DType.BF16:
-                Pair<BF16Panel<TForm, TVector>>(p, x, weights, lane, output);
+                Pair<BF16Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
             case DType.Q8_0:
-                Pair<Q8_0Panel<TForm, TVector>>(p, x, weights, lane, output);
+                Pair<Q8_0Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
             default:
-                Pair<Q4_1Panel<TForm, TVector>>(p, x, weights, lane, output);
+                Pair<Q4_1Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
         }
     }
 
-    private static void Pair<TPanel>(in Product p, float* x, byte* weights, int lane, int output)
+    private static void Pair<TPanel>(in Product p, float* x, byte* weights, byte* second, int lane, int secondLane, int output, nint distance)
         where TPanel : struct, IPanelFormat<TVector>
     {
         float* c = p.C + output;
         float* bias = p.Bias == null ? null : p.Bias + output;
         if (p.M == 1)
-            MatMulPairTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, (nint)p.PanelBytes, lane, p.Depth, c, p.LdC, bias);
+            MatMulPairTile.Run<Rows1, TPanel, TForm, TVector>(x, weights, second, lane, secondLane, p.Depth, c, distance, p.LdC, bias);
         else
-            MatMulPairTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, (nint)p.PanelBytes, lane, p.Depth, c, p.LdC, bias);
+            MatMulPairTile.Run<Rows2, TPanel, TForm, TVector>(x, weights, second, lane, secondLane, p.Depth, c, distance, p.LdC, bias);
     }
 
     // The panels of a chunk stay in the second-level cache and a tile's rows in the first while the tile goes over the panels.

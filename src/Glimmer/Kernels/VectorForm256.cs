@@ -43,14 +43,14 @@ internal readonly unsafe struct VectorForm256 : IVectorForm<Vector256<float>>
     public static Vector256<float> LoadBytes(uint* words, int shift)
     {
         Vector256<uint> centred = Vector256.Load(words) ^ Vector256.Create(0x80808080u);
-        Vector256<int> top = Avx2.ShiftLeftLogicalVariable(centred, Vector256.Create((uint)(24 - shift))).AsInt32();
+        Vector256<int> top = Vector256.ShiftLeft(centred, 24 - shift).AsInt32();
         return Avx.ConvertToVector256Single(Vector256.ShiftRightArithmetic(top, 24));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadNibbles(uint* words, int shift)
     {
-        Vector256<uint> numbers = Avx2.ShiftRightLogicalVariable(Vector256.Load(words), Vector256.Create((uint)shift)) & Vector256.Create(15u);
+        Vector256<uint> numbers = Vector256.ShiftRightLogical(Vector256.Load(words), shift) & Vector256.Create(15u);
         return Avx.ConvertToVector256Single(numbers.AsInt32());
     }
 }

@@ -44,7 +44,7 @@ internal readonly unsafe struct VectorForm512 : IVectorForm<Vector512<float>>
     public static Vector512<float> LoadBytes(uint* words, int shift)
     {
         Vector512<uint> centred = Vector512.Load(words) ^ Vector512.Create(0x80808080u);
-        Vector512<int> top = Avx512F.ShiftLeftLogicalVariable(centred, Vector512.Create((uint)(24 - shift))).AsInt32();
+        Vector512<int> top = Vector512.ShiftLeft(centred, 24 - shift).AsInt32();
         return Avx512F.ConvertToVector512Single(Vector512.ShiftRightArithmetic(top, 24));
     }
 
@@ -53,6 +53,6 @@ internal readonly unsafe struct VectorForm512 : IVectorForm<Vector512<float>>
     public static Vector512<float> LoadNibbles(uint* words, int shift)
     {
         Vector512<float> numbers = Vector512.Create(0f, 1f, 2f, 3f, 4f, 5f, 6f, 7f, 8f, 9f, 10f, 11f, 12f, 13f, 14f, 15f);
-        return Avx512F.PermuteVar16x32(numbers, Avx512F.ShiftRightLogicalVariable(Vector512.Load(words), Vector512.Create((uint)shift)).AsInt32());
+        return Avx512F.PermuteVar16x32(numbers, Vector512.ShiftRightLogical(Vector512.Load(words), shift).AsInt32());
     }
 }
