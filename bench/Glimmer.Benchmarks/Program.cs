@@ -3,6 +3,8 @@ using Glimmer.Benchmarks;
 
 switch (args.FirstOrDefault())
 {
+    case "load":
+        return ServerLoad.Run(args[1..]);
     case "agent-server":
         return AgentServer.Run(args[1..]);
     case "attention":

@@ -97,8 +97,13 @@ internal static class GlimmerCommand
 
     private static int UsageError(ParseResult parsed, Terminal terminal)
     {
+        string[] options = [.. parsed.CommandResult.Command.Options.SelectMany(option => option.Aliases.Prepend(option.Name)).Where(name => name.StartsWith("--", StringComparison.Ordinal))];
         foreach (string message in parsed.Errors.Select(error => OneLine(error.Message)).Distinct())
-            terminal.Notice(message);
+        {
+            string? unknown = parsed.UnmatchedTokens.FirstOrDefault(token => token.StartsWith("--", StringComparison.Ordinal) && message.Contains(token, StringComparison.Ordinal));
+            terminal.Notice(unknown is null ? message : message + LayeredOptions.Nearest(unknown, options));
+        }
+
         string name = string.Concat(Names(parsed.CommandResult.Command).Reverse().Select(part => part + " "));
         terminal.Error.WriteLine($"See '{name}--help'.");
         return ExitCodes.Usage;

@@ -13,6 +13,7 @@ internal sealed class ServeCommand : Command
     private readonly Terminal _terminal;
     private readonly ModelOptions _model;
     private readonly Argument<string?> _path = new("model") { Arity = ArgumentArity.ZeroOrOne, Description = "Folder or file of the model. Default: the small model that comes with Glimmer." };
+    private readonly Option<string?> _config = new("--config") { Description = "YAML or JSON file with options; the command line and GLIMMER_<OPTION> variables win.", HelpName = "path" };
     private readonly Option<string> _host = new("--host") { Description = "Address to listen on. Other machines need a key.", DefaultValueFactory = _ => "127.0.0.1" };
     private readonly Option<int> _port = new("--port") { Description = "Port to listen on; 0 takes a free one.", DefaultValueFactory = _ => 30000 };
     private readonly Option<string[]> _names = new("--served-model-name") { Description = "Name under which clients know the model; repeatable, the first is reported.", AllowMultipleArgumentsPerToken = true, HelpName = "name" };
@@ -45,15 +46,21 @@ internal sealed class ServeCommand : Command
         _sampling.AcceptOnlyFromAmong("model", "openai");
         Add(_path);
         _model = new ModelOptions().AddTo(this);
-        foreach (Option option in (ReadOnlySpan<Option>)[_host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
+        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
             _thinking, _preserve, _sampling, _thinkingTokens])
             Add(option);
         Validators.Add(result =>
         {
+            if (result.GetValue(_path) is { } path && path.StartsWith("--", StringComparison.Ordinal))
+            {
+                string[] names = [.. Options.SelectMany(option => option.Aliases.Prepend(option.Name)).Where(name => name.StartsWith("--", StringComparison.Ordinal))];
+                result.AddError($"There is no option {path}.{LayeredOptions.Nearest(path, names)}");
+            }
+
             if (result.GetValue(_path) is not null && _model.IsGiven(result))
                 result.AddError("The model is given twice: by its path and by --model.");
         });
-        SetAction((parsed, cancellationToken) => ExecuteAsync(parsed));
+        SetAction((parsed, _) => ExecuteAsync(LayeredOptions.Complete(this, parsed, parsed.GetValue(_config), Environment.GetEnvironmentVariable)));
     }
 
     private async Task<int> ExecuteAsync(ParseResult parsed)

@@ -11,6 +11,7 @@ public partial class ReadmeTests
         string readme = Read("README.md");
         string sample = Read("samples", "Glimmer.Samples", "Program.cs");
         Assert.Contains(sample.Trim(), readme, StringComparison.Ordinal);
+        Assert.Contains(Read("samples", "Glimmer.Samples.Web", "Program.cs").Trim(), Read("docs", "serving.md"), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -31,7 +31,7 @@ public sealed record EngineOptions
     /// <summary>Prompt tokens of one step when no other sequence is generating.</summary>
     public int PrefillTokens { get; init; } = 512;
 
-    /// <summary>Prompt tokens of one step beside sequences that generate: bounds how long they wait for their next token.</summary>
+    /// <summary>Prompt tokens of one step beside sequences that generate, or as many as there are such sequences when that is more: bounds how long they wait for their next token.</summary>
     public int MixedPrefillTokens { get; init; } = 16;
 
     /// <summary>Whether computed prefixes are kept and shared by later requests.</summary>

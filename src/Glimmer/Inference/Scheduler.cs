@@ -52,7 +52,8 @@ internal sealed class Scheduler(KeyValueCache cache, PrefixTree tree, EngineOpti
                 PlanToken(_running[i]);
         }
 
-        int budget = generating > 0 ? options.MixedPrefillTokens : options.PrefillTokens;
+        // Beside many sequences a step is bound by its tokens: as many prompt tokens again at most double it.
+        int budget = generating > 0 ? Math.Min(options.PrefillTokens, Math.Max(options.MixedPrefillTokens, generating)) : options.PrefillTokens;
         for (int i = 0; i < _running.Count && budget > 0; i++)
         {
             Sequence sequence = _running[i];
