@@ -12,21 +12,21 @@ public class LayeredOptionsTests
     public void The_command_line_wins_over_the_environment_and_that_over_the_file()
     {
         using var folder = new TemporaryFolder();
-        string file = Path.Combine(folder.Path, "serve.yaml");
+        string file = folder["serve.yaml"];
         File.WriteAllText(file, "port: 4\nserved-model-name: [a, b]\n");
 
         Assert.Equal(1, Parse("").GetValue(_port));
         Assert.Equal(4, Parse("", file).GetValue(_port));
         Assert.Equal(3, Parse("", file, "3").GetValue(_port));
         Assert.Equal(2, Parse("--port 2", file, "3").GetValue(_port));
-        Assert.Equal(["a", "b"], Parse("--port 2", file, "3").GetValue(_names));
+        Assert.Equal(["a", "b"], Parse("--port 2", file, "3").GetValue(_names)!);
     }
 
     [Fact]
     public void A_file_with_an_unknown_option_is_refused_with_the_nearest_name()
     {
         using var folder = new TemporaryFolder();
-        string file = Path.Combine(folder.Path, "serve.yaml");
+        string file = folder["serve.yaml"];
         File.WriteAllText(file, "prot: 4\n");
         Assert.Contains("Did you mean 'port'?", Assert.Throws<UsageException>(() => Parse("", file)).Message, StringComparison.Ordinal);
     }

@@ -1,6 +1,6 @@
 using Glimmer.Formats;
-using Glimmer.Models;
 using Glimmer.Kernels;
+using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Quantization;
 using Glimmer.Tensors;
