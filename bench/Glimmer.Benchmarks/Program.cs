@@ -3,6 +3,8 @@ using Glimmer.Benchmarks;
 
 switch (args.FirstOrDefault())
 {
+    case "hostile":
+        return HostileRequests.Run(args[1..]);
     case "load":
         return ServerLoad.Run(args[1..]);
     case "agent-server":

@@ -46,6 +46,11 @@ internal sealed class FormatCompiler(ServedModel model)
         {
             throw ApiException.Invalid(error.Message, parameter);
         }
+        catch (Exception error) when (error is ArgumentException or System.Text.Json.JsonException)
+        {
+            // Halves of surrogate pairs, for example: valid in JSON, no text.
+            throw ApiException.Invalid("The grammar or schema is not valid text.", parameter);
+        }
         catch (TimeoutException)
         {
             throw ApiException.Invalid($"The grammar takes longer than {s_limit.TotalSeconds:0} seconds to compile. Make it smaller.", parameter);
