@@ -25,6 +25,8 @@ internal sealed class ModelOptions
     private readonly Option<bool> _verifyPackCache = new("--verify-pack-cache") { Description = "Pack the weights again and compare every byte with the file in --pack-cache." };
     private readonly Option<long?> _memoryBudget = SizeOption.Create("--memory-budget", "Most memory for weights, for example 6G. Experts beyond it stay in --pack-cache and are read when they are chosen.");
 
+    private readonly Option<string?> _adapter = new("--adapter") { Description = "Folder of a LoRA adapter in the layout of PEFT.", HelpName = "path" };
+
     public ModelOptions() => _activations.AcceptOnlyFromAmong("f32", "q8");
 
     /// <summary>Adds the options to a command.</summary>
@@ -33,6 +35,7 @@ internal sealed class ModelOptions
         command.Add(_model);
         command.Add(_threads);
         command.Add(_activations);
+        command.Add(_adapter);
         command.Add(_packCache);
         command.Add(_verifyPackCache);
         command.Add(_memoryBudget);
@@ -69,6 +72,19 @@ internal sealed class ModelOptions
         IProgress<double>? share = progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null;
         LoadedModel model = LoadedModel.Open(path, Threads(parsed), LoadOptions(parsed), share, terminal.Interrupted);
         model.Compute.Activations = parsed.GetValue(_activations) == "q8" ? ActivationType.Q8 : ActivationType.F32;
+        if (parsed.GetValue(_adapter) is { } adapter)
+        {
+            try
+            {
+                model.UseAdapter(adapter);
+            }
+            catch
+            {
+                model.Dispose();
+                throw;
+            }
+        }
+
         return model;
     }
 }

@@ -19,6 +19,7 @@ public sealed class Trainer : IDisposable
     private readonly Compute _c;
     private readonly TrainerOptions _options;
     private readonly RouterBalance _balance;
+    private readonly IReadOnlyList<Parameter> _trained;
 
     /// <summary>Prepares a model for training: fp32 values, gradients, optimizer state.</summary>
     /// <param name="model">The model. It must outlive the trainer.</param>
@@ -26,12 +27,28 @@ public sealed class Trainer : IDisposable
     /// <param name="options">How to train.</param>
     /// <exception cref="ArgumentException">MTP is asked for but the model has no MTP layer.</exception>
     public Trainer(CausalLm model, Compute c, TrainerOptions options)
+        : this(model, c, options, model.Parameters, new Optimizer(model, options.Optimizer))
+    {
+    }
+
+    /// <summary>Prepares the training of an adapter: its factors learn, the model stays as it is.</summary>
+    /// <param name="model">The model, with the adapter attached. It must outlive the trainer.</param>
+    /// <param name="c">Context whose threads train.</param>
+    /// <param name="options">How to train. AdamW updates the factors; the rate of the balance bias must be 0.</param>
+    /// <param name="adapter">The adapter.</param>
+    public Trainer(CausalLm model, Compute c, TrainerOptions options, LoraAdapter adapter)
+        : this(model, c, options, adapter.Parameters, new Optimizer(
+            adapter.Parameters.Select(parameter => new ParameterRule(parameter, MatrixRule.AdamW, options.Optimizer.WeightDecay, MatrixSplit.Whole)), options.Optimizer))
+    {
+    }
+
+    private Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<Parameter> trained, Optimizer optimizer)
     {
         if (options.NextTokenDepths > 0 && model.NextToken is null)
             throw new ArgumentException($"{options.NextTokenDepths} MTP depths are asked for, but the model has no MTP layer. Set NextTokenDepths to 0.", nameof(options));
-        (Model, _c, _options) = (model, c, options);
+        (Model, _c, _options, _trained) = (model, c, options, trained);
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
-        Optimizer = new Optimizer(model, options.Optimizer);
+        Optimizer = optimizer;
     }
 
     /// <summary>The model that is trained.</summary>
@@ -72,14 +89,14 @@ public sealed class Trainer : IDisposable
             RouterBalance.End(_c);
         }
 
-        double norm = GradientClipping.Norm(Model.Parameters);
+        double norm = GradientClipping.Norm(_trained);
         double clip = _options.ClipNorm is { } most ? GradientClipping.Coefficient(norm, most) : 1;
-        string? broken = double.IsFinite(norm) ? null : GradientClipping.FirstNotFinite(Model.Parameters)?.Name ?? "the sum of squares";
+        string? broken = double.IsFinite(norm) ? null : GradientClipping.FirstNotFinite(_trained)?.Name ?? "the sum of squares";
         if (broken is not null && _options.NotFinite == NotFiniteGradient.Stop)
             throw new ArithmeticException($"The gradient of '{broken}' is not finite in step {Steps} (loss {losses[0]:g6}). Weights are unchanged: lower the learning rate or look at the batch.");
         if (broken is null)
         {
-            GradientClipping.Scale(Model.Parameters, (float)clip);
+            GradientClipping.Scale(_trained, (float)clip);
             Optimizer.Step(_c.Team, learningRate);
             UpdateBiases((float)_options.BiasRate.At(now));
         }
@@ -127,7 +144,7 @@ public sealed class Trainer : IDisposable
 
     private void ClearGradients()
     {
-        foreach (Parameter parameter in Model.Parameters)
+        foreach (Parameter parameter in _trained)
             parameter.Gradient?.F32.Clear();
     }
 

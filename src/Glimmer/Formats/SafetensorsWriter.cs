@@ -15,16 +15,18 @@ public sealed class SafetensorsWriter : IDisposable
     private readonly string _folder;
     private readonly List<List<TensorInfo>> _shards;
     private readonly IReadOnlyDictionary<string, string>? _metadata;
+    private readonly string _name;
     private int _shard = -1;
     private int _current;
     private long _left;
     private AtomicFile? _file;
 
-    private SafetensorsWriter(string folder, List<List<TensorInfo>> shards, IReadOnlyDictionary<string, string>? metadata)
+    private SafetensorsWriter(string folder, List<List<TensorInfo>> shards, IReadOnlyDictionary<string, string>? metadata, string name)
     {
         _folder = folder;
         _shards = shards;
         _metadata = metadata;
+        _name = name;
     }
 
     /// <summary>Starts writing.</summary>
@@ -32,9 +34,11 @@ public sealed class SafetensorsWriter : IDisposable
     /// <param name="tensors">Names, types and shapes in order.</param>
     /// <param name="maxShardBytes">Largest data size of a file; a larger tensor gets a file of its own.</param>
     /// <param name="metadata">String pairs for the header of each file, for example <c>format: pt</c>.</param>
+    /// <param name="name">Name of the file without its ending: <c>model</c>, <c>adapter_model</c>.</param>
     /// <exception cref="ArgumentException">A name appears twice, or a type cannot be stored in safetensors.</exception>
     public static SafetensorsWriter Create(
-        string folder, IReadOnlyList<TensorInfo> tensors, long maxShardBytes = 5_000_000_000, IReadOnlyDictionary<string, string>? metadata = null)
+        string folder, IReadOnlyList<TensorInfo> tensors, long maxShardBytes = 5_000_000_000, IReadOnlyDictionary<string, string>? metadata = null,
+        string name = "model")
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
         var shards = new List<List<TensorInfo>> { new() };
@@ -54,7 +58,7 @@ public sealed class SafetensorsWriter : IDisposable
             bytes += info.SizeBytes;
         }
 
-        var writer = new SafetensorsWriter(folder, shards, metadata);
+        var writer = new SafetensorsWriter(folder, shards, metadata, name);
         writer.StartShard();
         return writer;
     }
@@ -125,8 +129,8 @@ public sealed class SafetensorsWriter : IDisposable
     }
 
     private string ShardName(int shard) => _shards.Count == 1
-        ? "model.safetensors"
-        : string.Create(CultureInfo.InvariantCulture, $"model-{shard + 1:00000}-of-{_shards.Count:00000}.safetensors");
+        ? $"{_name}.safetensors"
+        : string.Create(CultureInfo.InvariantCulture, $"{_name}-{shard + 1:00000}-of-{_shards.Count:00000}.safetensors");
 
     private byte[] Header(List<TensorInfo> tensors)
     {
@@ -187,7 +191,7 @@ public sealed class SafetensorsWriter : IDisposable
             json.WriteEndObject();
         }
 
-        AtomicFile.WriteAllBytes(System.IO.Path.Combine(_folder, "model.safetensors.index.json"), stream.ToArray());
+        AtomicFile.WriteAllBytes(System.IO.Path.Combine(_folder, $"{_name}.safetensors.index.json"), stream.ToArray());
     }
 
     private void CheckFinished()

@@ -11,6 +11,7 @@ public sealed class LoadedModel : IDisposable
 {
     private readonly Lazy<ChatTemplate?> _template;
     private Checkpoint _checkpoint;
+    private LoraAdapter? _adapter;
 
     private LoadedModel(Checkpoint checkpoint, CausalLm model, Tokenizer tokenizer, ThreadTeam team)
     {
@@ -127,6 +128,18 @@ public sealed class LoadedModel : IDisposable
         return Encode(rendered);
     }
 
+    /// <summary>Computes with an adapter from now on. No forward pass may run meanwhile.</summary>
+    /// <param name="folder">Folder with <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>.</param>
+    /// <exception cref="ModelFormatException">A file is missing or malformed.</exception>
+    /// <exception cref="UnsupportedModelException">The adapter is for another model or of a kind that is not supported.</exception>
+    public void UseAdapter(string folder)
+    {
+        LoraAdapter adapter = LoraAdapter.Load(Model, folder);
+        _adapter?.Dispose();
+        _adapter = adapter;
+        adapter.Attach(Model);
+    }
+
     /// <summary>Loads other weights of the same shape while an engine runs, and has it use them from one step to the next. On any failure the old ones stay.</summary>
     /// <param name="engine">The engine that runs this model.</param>
     /// <param name="path">A Hugging Face folder or a GGUF file.</param>
@@ -137,6 +150,8 @@ public sealed class LoadedModel : IDisposable
     public async Task<int> UpdateWeightsAsync(Engine engine, string path, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(engine);
+        if (_adapter is not null)
+            throw new UnsupportedModelException("The model runs with an adapter, which belongs to its weights. Start without --adapter to replace them.");
         Checkpoint checkpoint = Checkpoint.Open(path);
         CausalLm? model = null;
         int version;
@@ -166,6 +181,7 @@ public sealed class LoadedModel : IDisposable
     {
         Compute.Dispose();
         Team.Dispose();
+        _adapter?.Dispose();
         Model.Dispose();
         _checkpoint.Dispose();
     }

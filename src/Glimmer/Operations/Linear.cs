@@ -28,6 +28,7 @@ internal static unsafe class Linear
         };
         c.Multiply(new ReadOnlySpan<MatMulJob>(in job));
         c.Tape?.Record(new Entry(c, x, weight, bias, y));
+        weight.Adapter?.AddTo(c, x, y);
         return y;
     }
 
@@ -39,6 +40,8 @@ internal static unsafe class Linear
         c.Multiply(CollectionsMarshal.AsSpan(c.MatMulJobs));
         c.Tape?.Record(new Entry(c, x, first, null, y1));
         c.Tape?.Record(new Entry(c, x, second, null, y2));
+        first.Adapter?.AddTo(c, x, y1);
+        second.Adapter?.AddTo(c, x, y2);
         return (y1, y2);
     }
 
@@ -52,6 +55,9 @@ internal static unsafe class Linear
         c.Tape?.Record(new Entry(c, x, first.Weight, first.Bias, y1));
         c.Tape?.Record(new Entry(c, x, second.Weight, second.Bias, y2));
         c.Tape?.Record(new Entry(c, x, third.Weight, third.Bias, y3));
+        first.Weight.Adapter?.AddTo(c, x, y1);
+        second.Weight.Adapter?.AddTo(c, x, y2);
+        third.Weight.Adapter?.AddTo(c, x, y3);
         return (y1, y2, y3);
     }
 

@@ -56,6 +56,9 @@ public sealed class Parameter : IDisposable
     /// <summary>Sum of the gradients since it was last cleared; null unless the parameter is trained.</summary>
     public Tensor? Gradient { get; private set; }
 
+    /// <summary>A low-rank addition to the linear layer of this matrix; null for none. Not owned.</summary>
+    public LowRankFactor? Adapter { get; internal set; }
+
     /// <summary>Grows with every change of the values.</summary>
     internal int Version { get; private set; }
 
