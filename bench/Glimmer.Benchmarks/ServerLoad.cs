@@ -54,7 +54,7 @@ internal static class ServerLoad
                 }
             }
         }))];
-        await Task.Delay(limit / 4);
+        await Task.Delay(limit * 0.75);
         early = Environment.WorkingSet;
         await Task.WhenAll(work);
         long late = Environment.WorkingSet;
@@ -110,10 +110,11 @@ internal static class ServerLoad
         using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { LingerState = new LingerOption(true, 0) };
         await socket.ConnectAsync(address.Host, address.Port);
         string body = Body($"Count to {number + 1000}.", tokens);
-        await socket.SendAsync(Encoding.UTF8.GetBytes($"POST /v1/chat/completions HTTP/1.1\r\nHost: {address.Authority}\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
+        await socket.SendAsync(Encoding.UTF8.GetBytes($"POST /v1/chat/completions HTTP/1.1\r\nHost: {address.Authority}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
         var buffer = new byte[4096];
-        for (int events = 0; events <= number % 5; events++)
-            await socket.ReceiveAsync(buffer);
+        for (int reads = 0; reads <= number % 5 && await socket.ReceiveAsync(buffer) > 0; reads++)
+        {
+        }
     }
 
     // What HTTP, JSON, detokenizer and parser cost a token when the model costs nothing.
