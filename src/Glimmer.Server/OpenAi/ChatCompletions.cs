@@ -76,13 +76,7 @@ internal sealed class ChatCompletions(ServerState state)
         }
         catch (Exception error) when (!context.RequestAborted.IsCancellationRequested)
         {
-            ApiException known = ErrorBoundary.Known(error);
-            stream.Add(json =>
-            {
-                json.WriteStartObject();
-                OpenAiDialect.WriteError(json, known);
-                json.WriteEndObject();
-            });
+            OpenAiDialect.AddError(stream, error);
         }
 
         stream.AddRaw("data: [DONE]\n\n"u8);

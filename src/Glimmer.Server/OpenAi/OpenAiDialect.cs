@@ -20,9 +20,14 @@ internal sealed class OpenAiDialect(ServerState state) : IDialect
     public void Map(IEndpointRouteBuilder routes)
     {
         var chat = new ChatCompletions(state);
+        var completions = new Completions(state);
         var models = new ModelList(state);
         foreach (string prefix in (ReadOnlySpan<string>)["/v1", ""])
+        {
             routes.Post(prefix + "/chat/completions", chat.HandleAsync);
+            routes.Post(prefix + "/completions", completions.HandleAsync);
+        }
+
         var responses = new Responses(state);
         routes.Post("/v1/responses", responses.CreateAsync);
         routes.Get("/v1/responses/{id}", responses.GetAsync);
@@ -39,6 +44,18 @@ internal sealed class OpenAiDialect(ServerState state) : IDialect
         WriteError(json, error);
         json.WriteEndObject();
     });
+
+    /// <summary>Adds an error to a stream that has begun.</summary>
+    public static void AddError(EventStream stream, Exception error)
+    {
+        ApiException known = ErrorBoundary.Known(error);
+        stream.Add(json =>
+        {
+            json.WriteStartObject();
+            WriteError(json, known);
+            json.WriteEndObject();
+        });
+    }
 
     /// <summary>Writes the member <c>error</c>.</summary>
     public static void WriteError(Utf8JsonWriter json, ApiException error)

@@ -125,7 +125,8 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
         json.WriteData("temperature", body.Value("temperature") ?? DataValue.From(1.0));
         json.WriteData("text", body.Value("text") ?? new DataObject { { "format", new DataObject { { "type", "text" } } } });
         json.WriteData("tool_choice", body.Value("tool_choice") ?? "auto");
-        json.WriteData("tools", body.Value("tools") ?? new DataArray([]));
+        // Only the kinds that every version of the SDKs knows.
+        json.WriteData("tools", new DataArray(body.List("tools").Where(tool => (tool as DataObject)?.Find("type")?.AsString is "function" or "custom")));
         json.WriteData("top_p", body.Value("top_p") ?? DataValue.From(1.0));
         json.WriteData("truncation", body.Value("truncation") ?? "disabled");
         WriteUsage(json);

@@ -12,7 +12,10 @@ internal static class SharedFields
 
     /// <summary>Sampling, limits, stops and formats.</summary>
     /// <exception cref="ApiException">A field is wrong.</exception>
-    public static TurnRequest Read(Fields body, string id)
+    /// <param name="body">The request.</param>
+    /// <param name="id">Its id.</param>
+    /// <param name="leastTokens">Least value of the most tokens: 0 where a prompt alone may be wanted.</param>
+    public static TurnRequest Read(Fields body, string id, int leastTokens = 1)
     {
         int count = body.Integer("n", 1, 16) ?? 1;
         return new TurnRequest
@@ -20,7 +23,7 @@ internal static class SharedFields
             Id = body.Text("rid") ?? body.Text("request_id") ?? id,
             Sampling = Sampling(body),
             Format = Format(body),
-            MaxTokens = body.Integer("max_completion_tokens", 1) ?? body.Integer("max_tokens", 1),
+            MaxTokens = body.Integer("max_completion_tokens", leastTokens) ?? body.Integer("max_tokens", leastTokens),
             MinTokens = body.Integer("min_tokens", 0) ?? 0,
             Stops = Stops(body, "stop"),
             StopTokens = body.Integers("stop_token_ids", 64),
