@@ -11,6 +11,10 @@ switch (args.FirstOrDefault())
         return AgentServer.Run(args[1..]);
     case "attention":
         return AttentionBenchmark.Run(args[1..]);
+    case "check-gguf":
+        return Glimmer.Benchmarks.Comparison.GgufCheck.Run(args[1..]);
+    case "compare":
+        return Glimmer.Benchmarks.Comparison.LlamaComparison.Run(args[1..]);
     case "gemm":
         return GemmBenchmark.Run(args[1..]);
     case "grammar":

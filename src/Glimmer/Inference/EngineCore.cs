@@ -59,6 +59,9 @@ internal sealed class EngineCore : IDisposable
     /// <summary>Most positions of prompt and answer together: what the options say, at most what the cache can hold.</summary>
     public int ContextLength { get; }
 
+    /// <summary>Measurements say here, for a position, whether a draft is to count as right, whatever the model says; null otherwise.</summary>
+    public Func<int, bool>? ForcedAcceptance { get; init; }
+
     /// <summary>Whether a step would do anything.</summary>
     public bool HasWork => _scheduler.Running.Count + _scheduler.Waiting.Count > 0;
 
@@ -223,7 +226,7 @@ internal sealed class EngineCore : IDisposable
         sequence.DraftCount = 0;
         for (int row = 0; row <= drafts && !sequence.IsFinished; row++)
         {
-            int token = Choose(sequence, rows.F32.Slice((sequence.FirstLogits + row) * vocabulary, vocabulary));
+            int token = Choose(sequence, rows.F32.Slice((sequence.FirstLogits + row) * vocabulary, vocabulary), row < drafts ? Forced(sequence, row) : null);
             if (row == drafts || token != sequence.Drafts[row])
                 break;
             accepted++;
@@ -236,8 +239,16 @@ internal sealed class EngineCore : IDisposable
         _acceptedTokens += accepted;
     }
 
+    private int? Forced(Sequence sequence, int draft)
+    {
+        if (ForcedAcceptance is not { } accepts)
+            return null;
+        int token = sequence.Drafts[draft];
+        return accepts(sequence.TokenCount) ? token : (token + 1) % _model.Config.VocabSize;
+    }
+
     /// <returns>The token; -1 when the request failed.</returns>
-    private int Choose(Sequence sequence, ReadOnlySpan<float> logits)
+    private int Choose(Sequence sequence, ReadOnlySpan<float> logits, int? forced = null)
     {
         try
         {
@@ -250,6 +261,7 @@ internal sealed class EngineCore : IDisposable
 
             bool wantKept = request.SamplingLogprobs || request.TopLogprobs > 0;
             int token = sequence.Sampler.Choose(logits, sequence.TokenCount, sequence.Forbidden, wantKept);
+            token = forced ?? token;
             float lse = Sampler.LogSumExp(logits);
             float? sampling = wantKept ? (float)(sequence.Sampler.Scores[token] - sequence.Sampler.KeptLogSumExp()) : null;
             TokenAlternatives? alternatives = request.TopLogprobs == 0 && request.WatchedTokens.Count == 0 ? null : Alternatives(

@@ -39,23 +39,39 @@ public static class CheckpointConverter
     /// <exception cref="UnsupportedModelException">The architecture, the tokenizer or the type cannot be written in the output format.</exception>
     /// <exception cref="IOException">The output exists, or cannot be written.</exception>
     public static void Convert(
-        string input, string output, DType type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
+        string input, string output, DType type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default) =>
+        Convert(input, output, StorageRecipe.Of(type), progress, cancellation: cancellation);
+
+    /// <summary>Converts a checkpoint with a mixture of types.</summary>
+    /// <param name="input">Anything <see cref="Checkpoint.Open"/> takes.</param>
+    /// <param name="output">As the other overload.</param>
+    /// <param name="recipe">Types of the matrices; a folder takes one type only.</param>
+    /// <param name="progress">Told after each chunk of rows, or null.</param>
+    /// <param name="metadata">Keys and values of our own to add to a GGUF file.</param>
+    /// <param name="cancellation">Stops between chunks and leaves nothing behind.</param>
+    public static void Convert(
+        string input, string output, StorageRecipe recipe, IProgress<ConversionProgress>? progress = null,
+        IReadOnlyList<KeyValuePair<string, GgufValue>>? metadata = null, CancellationToken cancellation = default)
     {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(recipe);
         using Checkpoint source = Checkpoint.Open(input);
         if (output.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
-            WriteGguf(source, output, type, progress, cancellation);
+            WriteGguf(source, output, recipe, metadata ?? [], progress, cancellation);
         else
-            WriteFolder(source, output, type, progress, cancellation);
+            WriteFolder(source, output, recipe.Type, progress, cancellation);
     }
 
-    private static void WriteGguf(Checkpoint source, string output, DType type, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
+    private static void WriteGguf(
+        Checkpoint source, string output, StorageRecipe recipe, IReadOnlyList<KeyValuePair<string, GgufValue>> more, IProgress<ConversionProgress>? progress,
+        CancellationToken cancellation)
     {
         if (File.Exists(output))
             throw new IOException($"'{output}' exists already. Delete it or choose another name.");
         using JsonDocument config = JsonDocument.Parse(source.ConfigJson);
         GgufArchitecture architecture = GgufArchitecture.OfModelType(HfConfig.Text(config.RootElement, "model_type") ?? "");
         ModelSizes sizes = architecture.SizesOf(source.Weights, config.RootElement);
-        List<PlannedTensor> plan = GgufPlan.Build(source.Weights, architecture, sizes, type);
+        List<PlannedTensor> plan = GgufPlan.Build(source.Weights, architecture, sizes, recipe);
         var metadata = new List<KeyValuePair<string, GgufValue>>
         {
             new("general.architecture", GgufValue.Of(architecture.Name)),
@@ -64,12 +80,13 @@ public static class CheckpointConverter
         };
         if (source.Gguf is not null)
             metadata.AddRange(source.Gguf.Metadata.Where(k => k.Key.StartsWith("general.", StringComparison.Ordinal) && !s_ownKeys.Contains(k.Key)));
-        if (StorageTypes.GgufFileType(type) is uint fileType)
+        if (recipe.FileType is uint fileType)
             metadata.Add(new("general.file_type", GgufValue.Of(fileType)));
         metadata.AddRange(architecture.WriteMetadata(config.RootElement, sizes));
         metadata.Add(new("general.quantization_version", GgufValue.Of(2u)));
         metadata.AddRange(source.Gguf is null ? TokenizerToGguf.Translate(source.Folder!, config.RootElement)
             : source.Gguf.Metadata.Where(k => k.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
+        metadata.AddRange(more);
         using GgufWriter writer = GgufWriter.Create(output, metadata, [.. plan.Select(p => p.Target)]);
         Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
         writer.Complete();

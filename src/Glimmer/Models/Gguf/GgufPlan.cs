@@ -8,23 +8,23 @@ internal sealed class GgufPlan
 {
     private readonly WeightSource _weights;
     private readonly ModelSizes _sizes;
-    private readonly DType _type;
+    private readonly StorageRecipe _recipe;
     private readonly List<PlannedTensor> _plan = [];
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
 
-    private GgufPlan(WeightSource weights, ModelSizes sizes, DType type)
+    private GgufPlan(WeightSource weights, ModelSizes sizes, StorageRecipe recipe)
     {
         _weights = weights;
         _sizes = sizes;
-        _type = type;
+        _recipe = recipe;
     }
 
     /// <summary>Plans all tensors, layer by layer.</summary>
     /// <exception cref="ModelFormatException">The checkpoint lacks a tensor or has one of another shape.</exception>
     /// <exception cref="UnsupportedModelException">The checkpoint has a tensor that GGUF cannot hold for this architecture.</exception>
-    public static List<PlannedTensor> Build(WeightSource weights, GgufArchitecture architecture, ModelSizes sizes, DType type)
+    public static List<PlannedTensor> Build(WeightSource weights, GgufArchitecture architecture, ModelSizes sizes, StorageRecipe recipe)
     {
-        var builder = new GgufPlan(weights, sizes, type);
+        var builder = new GgufPlan(weights, sizes, recipe);
         foreach (GgufName name in architecture.Names.Where(n => n.Scope == GgufScope.Global))
             builder.AddIn(name, 0);
         for (int layer = 0; layer < sizes.Layers + sizes.NextnLayers; layer++)
@@ -123,8 +123,10 @@ internal sealed class GgufPlan
     }
 
     // Norms, biases and the router are F32, as llama.cpp requires.
-    private DType TypeFor(string name, ReadOnlySpan<int> shape) =>
-        shape.Length < 2 || name.EndsWith(".ffn_gate_inp.weight", StringComparison.Ordinal) ? DType.F32 : StorageTypes.ForRows(_type, shape[^1]);
+    internal static DType TypeFor(string name, ReadOnlySpan<int> shape, DType wanted) =>
+        shape.Length < 2 || name.EndsWith(".ffn_gate_inp.weight", StringComparison.Ordinal) ? DType.F32 : StorageTypes.ForRows(wanted, shape[^1]);
+
+    private DType TypeFor(string name, ReadOnlySpan<int> shape) => TypeFor(name, shape, _recipe.TypeOf(name, _sizes.Layers + _sizes.NextnLayers));
 
     private TensorInfo Take(GgufName name, int layer, int expert = 0)
     {

@@ -1,0 +1,54 @@
+using Glimmer.Kernels;
+using Glimmer.Models;
+using Glimmer.Operations;
+
+namespace Glimmer.Inference.Benchmarks;
+
+/// <summary>Bytes of packed weights by how often a pass reads them. Embedding rows count as nothing.</summary>
+/// <param name="Fixed">Trunk: attention, dense layers, router, shared experts, norms; once a pass.</param>
+/// <param name="Head">Output matrix; once a pass that wants logits.</param>
+/// <param name="Expert">One routed expert; 0 for a model without.</param>
+/// <param name="MoeLayers">MoE layers of the trunk.</param>
+/// <param name="Chosen">Experts of a token.</param>
+/// <param name="DraftFixed">MTP layer without routed experts.</param>
+/// <param name="DraftHead">Output matrix of the MTP layer.</param>
+/// <param name="Total">All weights in memory.</param>
+internal sealed record WeightTraffic(long Fixed, long Head, double Expert, int MoeLayers, int Chosen, long DraftFixed, long DraftHead, long Total)
+{
+    /// <summary>Bytes of a pass of the trunk with logits over one token.</summary>
+    public double Single => Pass(Chosen);
+
+    /// <summary>Bytes of a pass of the trunk with logits that reads so many different experts a MoE layer.</summary>
+    public double Pass(double experts) => Fixed + Head + (MoeLayers * experts * Expert);
+
+    public static WeightTraffic Of(CausalLm model, ThreadTeam team)
+    {
+        ModelConfig config = model.Config;
+        long fixedBytes = 0, routed = 0, draft = 0, total = 0;
+        foreach (Parameter parameter in model.Parameters)
+        {
+            long bytes = BytesOf(parameter, team);
+            total += bytes;
+            if (ReferenceEquals(parameter, model.EmbeddingMatrix) || ReferenceEquals(parameter, model.Head))
+                continue;
+            bool isRouted = parameter.Name.Contains(".mlp.experts.", StringComparison.Ordinal);
+            bool isDraft = ExpertReads.LayerOf(parameter.Name) >= config.NumHiddenLayers;
+            if (isRouted)
+                routed += isDraft ? 0 : bytes;
+            else if (!isDraft)
+                fixedBytes += bytes;
+            else if (!parameter.Name.EndsWith("embed_tokens.weight", StringComparison.Ordinal) && !parameter.Name.EndsWith("shared_head.head.weight", StringComparison.Ordinal))
+                draft += bytes;
+        }
+
+        int moe = config.SparseLayers.Count(sparse => sparse);
+        long head = BytesOf(model.Head, team);
+        Parameter? own = model.Parameters.FirstOrDefault(parameter => parameter.Name.EndsWith("shared_head.head.weight", StringComparison.Ordinal));
+        return new WeightTraffic(
+            fixedBytes, head, moe == 0 ? 0 : (double)routed / moe / config.NRoutedExperts, moe, moe == 0 ? 0 : config.NumExpertsPerTok, draft,
+            own is null ? head : BytesOf(own, team), total);
+    }
+
+    private static long BytesOf(Parameter parameter, ThreadTeam team) =>
+        parameter.Value is { } value ? value.Count * sizeof(float) : parameter.Packed(team).Bytes;
+}
