@@ -91,6 +91,7 @@ internal static class GlimmerCommand
         root.Add(new InspectCommand(terminal));
         root.Add(new VerifyCommand(terminal));
         root.Add(new ConvertCommand(terminal));
+        root.Add(new QuantizeCommand(terminal));
         root.Add(new BenchCommand(terminal));
         root.Add(new CompletionCommand(terminal));
         return root;

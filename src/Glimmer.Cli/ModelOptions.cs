@@ -15,10 +15,9 @@ internal sealed class ModelOptions
     private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model. Default: the small model that comes with Glimmer.", HelpName = "path" };
     private readonly Option<int?> _threads = NumberOption.Create("--threads", $"Computing threads. Default: one a processor, {Math.Min(Environment.ProcessorCount, MostDefaultThreads)} here.", 1, 1024);
 
-    private readonly Option<string> _activations = new("--activations")
+    private readonly Option<string?> _activations = new("--activations")
     {
-        Description = "How products with quantised weights take their activations: f32 (exact) or q8 (8-bit integers, faster).",
-        DefaultValueFactory = _ => "f32",
+        Description = "How products with quantised weights take their activations: f32 (exact) or q8 (8-bit integers, faster). Default: what the file says ('glimmer quantize' measures it), else f32.",
     };
 
     private readonly Option<string?> _packCache = new("--pack-cache") { Description = "Folder that keeps weights in the form the kernels read. The first start of a model writes a file there, later ones map it.", HelpName = "folder" };
@@ -71,7 +70,8 @@ internal sealed class ModelOptions
         using var progress = new ProgressLine(terminal);
         IProgress<double>? share = progress.IsShown ? progress.Share($"loading {System.IO.Path.GetFileName(path)}") : null;
         LoadedModel model = LoadedModel.Open(path, Threads(parsed), LoadOptions(parsed), share, terminal.Interrupted);
-        model.Compute.Activations = parsed.GetValue(_activations) == "q8" ? ActivationType.Q8 : ActivationType.F32;
+        bool q8 = parsed.GetValue(_activations) is { } chosen ? chosen == "q8" : model.PrefersQ8Activations;
+        model.Compute.Activations = q8 ? ActivationType.Q8 : ActivationType.F32;
         if (parsed.GetValue(_adapter) is { } adapter)
         {
             try

@@ -29,6 +29,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>How the checkpoint wants to be sampled.</summary>
     public GenerationConfig Generation => _checkpoint.Generation;
 
+    /// <summary>Whether the file says that 8-bit activations are good enough to be its default.</summary>
+    public bool PrefersQ8Activations => _checkpoint.PrefersQ8Activations;
+
     /// <summary>The model.</summary>
     public CausalLm Model { get; private set; }
 

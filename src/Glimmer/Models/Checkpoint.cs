@@ -53,6 +53,9 @@ public sealed class Checkpoint : IDisposable
     /// <exception cref="ModelFormatException">A value is wrong.</exception>
     public GenerationConfig Generation => _generation ??= ReadGeneration();
 
+    /// <summary>Whether the file says that 8-bit activations are good enough to be its default, as <c>glimmer quantize</c> measured it.</summary>
+    public bool PrefersQ8Activations => PreferredActivations.Read(Gguf);
+
     /// <summary>Loads the model: reads and packs all weights, or maps them where they were packed before.</summary>
     /// <param name="team">Threads that pack.</param>
     /// <param name="config">Configuration to use instead of the checkpoint's.</param>
