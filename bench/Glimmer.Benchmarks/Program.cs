@@ -19,6 +19,8 @@ switch (args.FirstOrDefault())
         return GemmBenchmark.Run(args[1..]);
     case "grammar":
         return GrammarBenchmark.Run(args[1..]);
+    case "memory":
+        return MemoryBenchmark.Run(args[1..]);
     case "model":
         return ModelBenchmark.Run(args[1..]);
     case "packed":

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Glimmer.Formats;
 using Glimmer.Inference.Inspection;
 using Glimmer.Models;
+using Glimmer.Tensors;
 using Glimmer.Tokenization;
 
 namespace Glimmer.Cli;
@@ -23,6 +24,13 @@ internal static class InspectionJson
             writer.WriteString("kernels", hardware.Kernels.ToString());
             writer.WriteNumber("vector_bits", hardware.VectorBits);
             writer.WriteNumber("memory_bytes", hardware.MemoryBytes);
+            writer.WriteNumber("available_bytes", hardware.AvailableBytes);
+            writer.WriteString("huge_pages", hardware.HugePages);
+            writer.WriteStartArray("weight_forms");
+            foreach (DType form in hardware.WeightForms)
+                writer.WriteStringValue(form.ToString());
+            writer.WriteEndArray();
+            writer.WriteString("kv_cache_type", hardware.CacheType.ToString());
             writer.WriteString("runtime", hardware.Runtime);
             writer.WriteEndObject();
         }

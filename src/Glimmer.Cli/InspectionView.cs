@@ -57,7 +57,16 @@ internal sealed class InspectionView(Terminal terminal)
     {
         Line("processor", $"{hardware.Processor}, {hardware.Cores} logical cores");
         Line("kernels", $"{hardware.Kernels} ({hardware.VectorBits}-bit registers)");
-        Line("memory", $"{Quantities.Bytes(hardware.MemoryBytes)} for this process");
+        Line("weights", $"packed as {string.Join(", ", hardware.WeightForms)}; others widened to F32");
+        Line("keys and values", $"{hardware.CacheType} unless --kv-cache-type says otherwise");
+        Line("memory", $"{Quantities.Bytes(hardware.MemoryBytes)} for this process, {Quantities.Bytes(hardware.AvailableBytes)} available now");
+        Line("huge pages", hardware.HugePages switch
+        {
+            "madvise" => "on request: weights and caches ask for them",
+            "always" => "always",
+            "never" => "never: the system forbids them",
+            _ => "unknown",
+        });
         Line("runtime", hardware.Runtime);
     }
 

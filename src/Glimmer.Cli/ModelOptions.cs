@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Glimmer.Inference;
+using Glimmer.Kernels;
 using Glimmer.Models;
 using Glimmer.Operations;
 
@@ -26,7 +27,17 @@ internal sealed class ModelOptions
 
     private readonly Option<string?> _adapter = new("--adapter") { Description = "Folder of a LoRA adapter in the layout of PEFT.", HelpName = "path" };
 
-    public ModelOptions() => _activations.AcceptOnlyFromAmong("f32", "q8");
+    private readonly Option<string> _cacheType = new("--kv-cache-type")
+    {
+        Description = "How keys and values of the context are kept: f32, bf16 (half the memory) or int8 (a quarter).",
+        DefaultValueFactory = _ => "f32",
+    };
+
+    public ModelOptions()
+    {
+        _activations.AcceptOnlyFromAmong("f32", "q8");
+        _cacheType.AcceptOnlyFromAmong("f32", "bf16", "int8");
+    }
 
     /// <summary>Adds the options to a command.</summary>
     public ModelOptions AddTo(Command command)
@@ -35,13 +46,16 @@ internal sealed class ModelOptions
         command.Add(_threads);
         command.Add(_activations);
         command.Add(_adapter);
+        command.Add(_cacheType);
         command.Add(_packCache);
         command.Add(_verifyPackCache);
         command.Add(_memoryBudget);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(_packCache) is null && (result.GetValue(_verifyPackCache) || result.GetValue(_memoryBudget) is not null))
-                result.AddError($"{(result.GetValue(_verifyPackCache) ? _verifyPackCache.Name : _memoryBudget.Name)} needs --pack-cache.");
+            // The value of an option that does not parse must not be asked for: its own error is reported.
+            string? needy = result.GetResult(_verifyPackCache) is not null ? _verifyPackCache.Name : result.GetResult(_memoryBudget) is not null ? _memoryBudget.Name : null;
+            if (needy is not null && result.GetResult(_packCache) is null)
+                result.AddError($"{needy} needs --pack-cache.");
         });
         return this;
     }
@@ -85,6 +99,12 @@ internal sealed class ModelOptions
             }
         }
 
+        model.Model.CacheType = parsed.GetValue(_cacheType) switch
+        {
+            "bf16" => KeyValueType.BF16,
+            "int8" => KeyValueType.Int8,
+            _ => KeyValueType.F32,
+        };
         return model;
     }
 }

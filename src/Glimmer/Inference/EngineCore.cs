@@ -40,7 +40,7 @@ internal sealed class EngineCore : IDisposable
         options.Check();
         (_model, _compute, _options, _tokenizer) = (model, compute, options, tokenizer);
         int context = options.ContextLength == 0 ? model.Config.MaxPositionEmbeddings : options.ContextLength;
-        _cache = new KeyValueCache(model.CacheSlots, Blocks(model, options, context));
+        _cache = model.NewCache(Blocks(model, options, context), options.CacheType);
         ContextLength = (int)Math.Min(context, (long)_cache.MaxBlocks * KeyValueLayout.PagePositions);
         _tree = new PrefixTree(_cache);
         _scheduler = new Scheduler(_cache, _tree, options);
@@ -70,7 +70,7 @@ internal sealed class EngineCore : IDisposable
 
     public EngineStatistics Statistics => new(
         _scheduler.Running.Count, _scheduler.Waiting.Count, _steps, _promptTokens, _scheduler.CachedTokens, _generatedTokens, _scheduler.Preemptions, _draftedTokens,
-        _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion);
+        _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion) { Experts = _model.ExpertStatistics };
 
     /// <summary>Throws when a request cannot be taken.</summary>
     public void Check(GenerationRequest request)
@@ -168,7 +168,7 @@ internal sealed class EngineCore : IDisposable
     {
         if (options.CacheTokens > 0)
             return KeyValueLayout.PagesFor(options.CacheTokens);
-        using var probe = new KeyValueCache(model.CacheSlots);
+        using KeyValueCache probe = model.NewCache(type: options.CacheType);
         long affordable = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 / probe.BlockBytes;
         long wanted = (long)KeyValueLayout.PagesFor(context) * options.MaxRunning;
         return (int)Math.Clamp(affordable, 1, wanted);

@@ -1,3 +1,5 @@
+using Glimmer.Kernels;
+
 namespace Glimmer.Inference;
 
 /// <summary>How tokens are drafted before the model verifies them. Drafts change the speed only, never a token.</summary>
@@ -21,6 +23,9 @@ public sealed record EngineOptions
 
     /// <summary>Most tokens whose keys and values are kept in memory, rounded up to blocks of 64; 0 for the smaller of a quarter of the available memory and what <see cref="MaxRunning"/> full contexts need.</summary>
     public int CacheTokens { get; init; }
+
+    /// <summary>How keys and values are kept; null for the model's <see cref="Models.CausalLm.CacheType"/>, which is F32 unless it was set.</summary>
+    public KeyValueType? CacheType { get; init; }
 
     /// <summary>Most sequences that are computed in one step.</summary>
     public int MaxRunning { get; init; } = 32;

@@ -1,3 +1,5 @@
+using Glimmer.Operations;
+
 namespace Glimmer.Inference;
 
 /// <summary>What an engine has done and is doing.</summary>
@@ -16,4 +18,8 @@ namespace Glimmer.Inference;
 /// <param name="WeightVersion">Version of the weights, 0 at the start.</param>
 public sealed record EngineStatistics(
     int Running, int Waiting, long Steps, long PromptTokens, long CachedTokens, long GeneratedTokens, long Preemptions, long DraftedTokens, long AcceptedTokens,
-    int BlocksInUse, int PrefixBlocks, int MaxBlocks, int WeightVersion);
+    int BlocksInUse, int PrefixBlocks, int MaxBlocks, int WeightVersion)
+{
+    /// <summary>How often experts were found in memory; null when all weights are there.</summary>
+    public ExpertStatistics? Experts { get; init; }
+}

@@ -29,7 +29,7 @@ public sealed class GenerationSession : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(contextLength, model.Config.MaxPositionEmbeddings);
         (_model, _compute) = (model, compute);
         ContextLength = contextLength == 0 ? model.Config.MaxPositionEmbeddings : contextLength;
-        _cache = new KeyValueCache(model.CacheSlots);
+        _cache = model.NewCache();
         _sequence = _cache.NewSequence();
     }
 

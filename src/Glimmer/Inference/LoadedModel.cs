@@ -163,6 +163,7 @@ public sealed class LoadedModel : IDisposable
             // The engine's own threads are busy with its steps.
             using var team = new ThreadTeam(1);
             model = await Task.Run(() => checkpoint.LoadModel(team, progress: new Share(checkpoint, null, cancellationToken)), cancellationToken).ConfigureAwait(false);
+            model.CacheType = Model.CacheType;
             version = await engine.ReplaceModelAsync(model).ConfigureAwait(false);
         }
         catch

@@ -40,7 +40,7 @@ public static class TextScorer
         CausalLm model, Compute compute, ReadOnlyMemory<int> tokens, int chunk, Span<float> result, int from, IProgress<int>? progress, int offset,
         CancellationToken cancellationToken)
     {
-        using var cache = new KeyValueCache(model.CacheSlots);
+        using KeyValueCache cache = model.NewCache();
         using CachedSequence sequence = cache.NewSequence();
         var batch = new Batch();
         for (int first = 0; first < tokens.Length; first += chunk)

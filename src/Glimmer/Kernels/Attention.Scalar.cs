@@ -43,7 +43,7 @@ internal static unsafe partial class Attention
                         T* lane = layout.KeyLane(pages[key / KeyValueLayout.PagePositions], kvHead, key % KeyValueLayout.PagePositions);
                         T score = T.Zero;
                         for (int d = 0; d < shape.KeyDim; d++)
-                            score = T.FusedMultiplyAdd(query[d], lane[d * KeyValueLayout.Lanes], score);
+                            score = T.FusedMultiplyAdd(query[d], lane[d * layout.KeyStride], score);
                         scores[i] = score * scale;
                         m = T.Max(m, scores[i]);
                     }

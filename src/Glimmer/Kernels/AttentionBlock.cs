@@ -86,7 +86,7 @@ internal static unsafe class AttentionBlock<I, V>
         int rows = job->Rows, dim = state->Shape.KeyDim;
         int end = Math.Min(start + Attention.Span, visible[rows - 1]);
         float* scores = memory + state->Scratch.Scores;
-        bool prefetch = rows <= PrefetchRows && List(state, sequence, job) == null;
+        bool prefetch = rows <= PrefetchRows && state->Shape.Layout.HasPlainKeys && List(state, sequence, job) == null;
         for (int key = start; key < end; key += Chunk)
         {
             while (visible[first] <= key)
@@ -119,15 +119,16 @@ internal static unsafe class AttentionBlock<I, V>
         int rows = job->Rows, dim = state->Shape.ValueDim;
         int end = Math.Min(start + Attention.Span, visible[rows - 1]);
         float* scores = memory + state->Scratch.Scores;
-        bool prefetch = rows <= PrefetchRows && List(state, sequence, job) == null;
+        KeyValueLayout layout = state->Shape.Layout;
+        bool prefetch = rows <= PrefetchRows && layout.Type == KeyValueType.F32 && List(state, sequence, job) == null;
         for (int key = start; key < end; key += Chunk)
         {
             while (visible[first] <= key)
                 first++;
-            float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
+            float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key), out int stride);
             float* next = !prefetch ? null
                 : key + Chunk < end ? PageValues(state, sequence, job, key + Chunk)
-                : key + Chunk < visible[rows - 1] ? PageKeys(state, sequence, job, key + Chunk)
+                : layout.HasPlainKeys && key + Chunk < visible[rows - 1] ? PageKeys(state, sequence, job, key + Chunk)
                 : null;
             AttentionProducts<I, V>.AgainstVisibleRows(
                 scores + (long)first * ScoreStride + (key - start),
@@ -137,7 +138,7 @@ internal static unsafe class AttentionBlock<I, V>
                 key,
                 Chunk,
                 values,
-                dim,
+                stride,
                 o + (long)first * dim,
                 dim,
                 key > start,
@@ -192,17 +193,36 @@ internal static unsafe class AttentionBlock<I, V>
         return state->Positions + (long)(sequence.FirstToken + token) * state->Stride;
     }
 
+    // The keys of a chunk side by side: where they lie, or a copy.
     private static float* Keys(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count)
     {
         KeyValueLayout layout = state->Shape.Layout;
         int* list = List(state, sequence, job);
-        if (list == null)
+        if (list == null && layout.HasPlainKeys)
             return PageKeys(state, sequence, job, start);
         float* target = memory + state->Scratch.Keys;
+        float* rows = memory + state->Scratch.Rows;
+        if (list == null)
+        {
+            float* page = sequence.Pages[start / Chunk];
+            if (!layout.ValueIsKeyPrefix)
+            {
+                PackedPages.ReadKeys(layout, (byte*)page, job->KvHead, (count + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes, target);
+                return target;
+            }
+
+            if (layout.Type == KeyValueType.F32)
+                rows = page + layout.KeyOffset(job->KvHead);
+            else
+                PackedPages.ReadRows(layout, (byte*)page, job->KvHead, count, rows);
+            SideBySide.WriteStrided(rows, layout.KeyDim, count, layout.KeyDim, target);
+            return target;
+        }
+
         for (int i = 0; i < count; i += KeyValueLayout.Lanes)
         {
             int lanes = Math.Min(KeyValueLayout.Lanes, count - i);
-            GatherGroup(sequence, layout, job->KvHead, state->Shape.ValueIsKeyPrefix, list + start + i, lanes, target + (long)i * layout.KeyDim);
+            GatherGroup(sequence, layout, job->KvHead, list + start + i, lanes, rows, target + (long)i * layout.KeyDim);
         }
 
         return target;
@@ -216,32 +236,58 @@ internal static unsafe class AttentionBlock<I, V>
 
     // Up to 16 chosen keys, side by side as in a page; absent lanes keep what they held, and nobody reads their products.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void GatherGroup(in AttentionSequence sequence, KeyValueLayout layout, int head, bool valueIsPrefix, int* list, int lanes, float* target)
+    private static void GatherGroup(in AttentionSequence sequence, in KeyValueLayout layout, int head, int* list, int lanes, float* copies, float* target)
     {
-        // Value rows are contiguous; reading a key from its lane costs a cache line an element.
-        int prefix = valueIsPrefix ? layout.ValueDim : 0;
         float** rows = stackalloc float*[KeyValueLayout.Lanes];
         for (int lane = 0; lane < lanes; lane++)
         {
             float* page = sequence.Pages[list[lane] / Chunk];
-            rows[lane] = layout.ValueRow(page, head, list[lane] % Chunk);
-            float* source = layout.KeyLane(page, head, list[lane] % Chunk);
-            for (int d = prefix; d < layout.KeyDim; d++)
-                target[d * KeyValueLayout.Lanes + lane] = source[d * KeyValueLayout.Lanes];
+            int slot = list[lane] % Chunk;
+            if (layout.Type != KeyValueType.F32)
+            {
+                rows[lane] = copies + lane * layout.KeyDim;
+                PackedPages.ReadKey(layout, (byte*)page, head, slot, rows[lane]);
+                continue;
+            }
+
+            rows[lane] = layout.KeyLane(page, head, slot);
+            if (!layout.ValueIsKeyPrefix)
+            {
+                for (int d = 0; d < layout.KeyDim; d++)
+                    target[d * KeyValueLayout.Lanes + lane] = rows[lane][d * KeyValueLayout.Lanes];
+            }
         }
 
-        SideBySide.Write(rows, lanes, prefix, target);
+        if (!layout.HasPlainKeys)
+            SideBySide.Write(rows, lanes, layout.KeyDim, target);
     }
 
-    private static float* Values(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count)
+    // The values of a chunk in rows: where they lie, or a copy.
+    private static float* Values(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count, out int stride)
     {
         KeyValueLayout layout = state->Shape.Layout;
         int* list = List(state, sequence, job);
-        if (list == null)
+        stride = layout.ValueStride;
+        if (list == null && layout.Type == KeyValueType.F32)
             return PageValues(state, sequence, job, start);
         float* target = memory + state->Scratch.Values;
+        if (list == null)
+        {
+            PackedPages.ReadRows(layout, (byte*)sequence.Pages[start / Chunk], job->KvHead, count, target);
+            return target;
+        }
+
+        stride = layout.ValueDim;
         for (int i = 0; i < count; i++)
-            layout.ReadValue(sequence.Pages[list[start + i] / Chunk], job->KvHead, list[start + i] % Chunk, target + (long)i * layout.ValueDim);
+        {
+            float* page = sequence.Pages[list[start + i] / Chunk];
+            int slot = list[start + i] % Chunk;
+            if (layout.Type == KeyValueType.F32)
+                layout.ReadValue(page, job->KvHead, slot, target + (long)i * stride);
+            else
+                PackedPages.ReadValue(layout, (byte*)page, job->KvHead, slot, target + (long)i * stride);
+        }
+
         return target;
     }
 }

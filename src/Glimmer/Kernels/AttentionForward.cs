@@ -205,6 +205,7 @@ internal static unsafe class AttentionForward
         public readonly long Visible;
         public readonly long Keys;
         public readonly long Values;
+        public readonly long Rows;
         public readonly long Floats;
 
         public ThreadScratch(in AttentionShape shape, bool sparse)
@@ -215,8 +216,12 @@ internal static unsafe class AttentionForward
             Statistics = Output + Aligned((long)LargestBlock * shape.ValueDim);
             Visible = Statistics + 4 * LargestBlock;
             Keys = Statistics + Aligned(5 * LargestBlock);
-            Values = Keys + (sparse ? (long)Chunk * shape.KeyDim : 0);
-            Floats = Values + (sparse ? (long)Chunk * shape.ValueDim : 0);
+            // Copies of a chunk where the pages cannot be read as they lie: chosen keys, other element types, keys in rows.
+            KeyValueLayout layout = shape.Layout;
+            bool packed = layout.Type != KeyValueType.F32;
+            Values = Keys + (sparse || !layout.HasPlainKeys ? (long)Chunk * shape.KeyDim : 0);
+            Rows = Values + (sparse || packed ? (long)Chunk * (shape.ValueIsKeyPrefix ? shape.KeyDim : shape.ValueDim) : 0);
+            Floats = Rows + (packed ? (long)Chunk * shape.KeyDim : 0);
         }
     }
 

@@ -7,16 +7,17 @@ namespace Glimmer.Kernels;
 /// <param name="ValueDim">Width of values and outputs, at least 1.</param>
 /// <param name="Scale">Factor of the scores, for example 1 / sqrt(head dim).</param>
 /// <param name="ValueIsKeyPrefix">
-/// Whether every value equals the first <paramref name="ValueDim"/> elements of its key (MLA). Sparse attention then reads keys
-/// from the value rows, which are contiguous; the results are the same.
+/// Whether every value equals the first <paramref name="ValueDim"/> elements of its key (MLA). Pages then hold key rows only; the results are the same.
 /// </param>
-internal readonly record struct AttentionShape(int Heads, int KvHeads, int KeyDim, int ValueDim, float Scale, bool ValueIsKeyPrefix = false)
+/// <param name="PageType">Type of the elements in the pages.</param>
+internal readonly record struct AttentionShape(
+    int Heads, int KvHeads, int KeyDim, int ValueDim, float Scale, bool ValueIsKeyPrefix = false, KeyValueType PageType = KeyValueType.F32)
 {
     /// <summary>Query heads that share one key/value head.</summary>
     public int Group => Heads / KvHeads;
 
     /// <summary>The page format of these keys and values.</summary>
-    public KeyValueLayout Layout => new(KvHeads, KeyDim, ValueDim);
+    public KeyValueLayout Layout => new(KvHeads, KeyDim, ValueDim, PageType, ValueIsKeyPrefix);
 
     /// <summary>Throws when the sizes do not fit together.</summary>
     public void Check()

@@ -40,6 +40,9 @@ public abstract class CausalLm : IDisposable
     /// <summary>What the cache of a sequence stores for each position.</summary>
     public IReadOnlyList<CacheSlot> CacheSlots { get; private set; } = [];
 
+    /// <summary>How <see cref="NewCache"/> keeps keys and values unless it is told otherwise.</summary>
+    public KeyValueType CacheType { get; set; }
+
     /// <summary>The MTP layer that drafts the token after the next; null when the checkpoint has none.</summary>
     public NextTokenHead? NextToken { get; private set; }
 
@@ -94,6 +97,11 @@ public abstract class CausalLm : IDisposable
     /// <param name="rows">Row numbers, [R].</param>
     /// <returns>[R, V].</returns>
     public Tensor Logits(Compute c, Tensor hidden, ReadOnlySpan<int> rows) => Logits(c, Rows.Gather(c, hidden, rows));
+
+    /// <summary>An empty cache for sequences of this model.</summary>
+    /// <param name="maxBlocks">Most blocks of 64 positions in use at a time.</param>
+    /// <param name="type">How keys and values are kept; null for <see cref="CacheType"/>.</param>
+    public KeyValueCache NewCache(int maxBlocks = int.MaxValue, KeyValueType? type = null) => new(CacheSlots, maxBlocks, type ?? CacheType);
 
     /// <summary>Weighted cross-entropy of next tokens, without ever holding all logits.</summary>
     /// <param name="c">Context. With a tape, <see cref="Tape.Backward"/> then gives the gradients.</param>

@@ -48,13 +48,13 @@ internal sealed class MlaAttention : IDisposable
         _kvDown = load.Matrix(prefix + "kv_a_proj_with_mqa.weight", rank + rope, hidden);
         _kvDownBias = config.AttentionBias ? load.Vector(prefix + "kv_a_proj_with_mqa.bias", rank + rope) : null;
         _kvNorm = load.Vector(prefix + "kv_a_layernorm.weight", rank);
-        _kvUp = new LatentProjection(load.Float32Matrix(prefix + "kv_b_proj.weight", heads * (nope + value), rank), heads, nope, value);
+        _kvUp = new LatentProjection(load.Matrix(prefix + "kv_b_proj.weight", heads * (nope + value), rank), heads, nope, value);
         _o = load.Matrix(prefix + "o_proj.weight", hidden, heads * value);
         _oBias = config.AttentionBias ? load.Vector(prefix + "o_proj.bias", hidden) : null;
     }
 
     /// <summary>What a position stores: the key [r + p]; its first r elements are the value.</summary>
-    public static CacheSlot Slot(ModelConfig config) => new(1, config.KvLoraRank + config.QkRopeHeadDim, config.KvLoraRank);
+    public static CacheSlot Slot(ModelConfig config) => new(1, config.KvLoraRank + config.QkRopeHeadDim, config.KvLoraRank, ValueIsKeyPrefix: true);
 
     /// <summary>The normalised query latent, [T, q_lora_rank]; null without one.</summary>
     public Tensor? QueryLatent(Compute c, Tensor h)

@@ -19,6 +19,9 @@ public sealed unsafe class CachedSequence : IDisposable
     /// <summary>Positions there is room for.</summary>
     public int Capacity => _blocks.Count * KeyValueLayout.PagePositions;
 
+    /// <summary>How its keys and values are kept.</summary>
+    public KeyValueType Type => _cache.Type;
+
     /// <summary>Number of blocks.</summary>
     internal int BlockCount => _blocks.Count;
 
@@ -82,7 +85,7 @@ public sealed unsafe class CachedSequence : IDisposable
         _cache.Drop(_blocks[index]);
         _blocks[index] = block;
         for (int slot = 0; slot < _cache.Slots.Count; slot++)
-            Pages(slot)[index] = (float*)block.Memory.Pointer + _cache.Offset(slot);
+            Pages(slot)[index] = (float*)(block.Memory.Pointer + _cache.Offset(slot));
     }
 
     /// <summary>A sequence with the same final positions: the block of the last position is copied, those before it are shared.</summary>
@@ -127,7 +130,7 @@ public sealed unsafe class CachedSequence : IDisposable
         }
 
         for (int slot = 0; slot < slots; slot++)
-            Pages(slot)[_blocks.Count] = (float*)block.Memory.Pointer + _cache.Offset(slot);
+            Pages(slot)[_blocks.Count] = (float*)(block.Memory.Pointer + _cache.Offset(slot));
         _blocks.Add(block);
     }
 }

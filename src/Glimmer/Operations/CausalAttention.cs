@@ -23,14 +23,15 @@ internal static unsafe class CausalAttention
     /// <param name="c">Context.</param>
     /// <param name="batch">Which token belongs to which sequence.</param>
     /// <param name="slot">Cache slot of the layer.</param>
-    /// <param name="shape">Heads and widths.</param>
+    /// <param name="sizes">Heads and widths; how pages are kept is the batch's.</param>
     /// <param name="q">Queries, [T, H * KeyDim].</param>
     /// <param name="k">Keys, [T, Hkv * KeyDim].</param>
     /// <param name="v">Values, [T, Hkv * ValueDim]; null for MLA, where a value is the first part of its key.</param>
     /// <param name="selection">Chosen keys, or null for all visible ones.</param>
     /// <returns>[T, H * ValueDim].</returns>
-    public static Tensor Forward(Compute c, Batch batch, int slot, in AttentionShape shape, Tensor q, Tensor k, Tensor? v, KeySelection? selection = null)
+    public static Tensor Forward(Compute c, Batch batch, int slot, in AttentionShape sizes, Tensor q, Tensor k, Tensor? v, KeySelection? selection = null)
     {
+        AttentionShape shape = sizes with { PageType = PageType(batch) };
         int tokens = batch.TokenCount;
         Tensor y = c.Workspace.F32(tokens, shape.Heads * shape.ValueDim);
         Tensor? lse = c.Tape is null ? null : c.Workspace.F32(tokens, shape.Heads);
@@ -68,6 +69,20 @@ internal static unsafe class CausalAttention
         }
 
         return new ReadOnlySpan<AttentionSequence>(sequences, slices.Length);
+    }
+
+    // Documents are kept as they are computed: their keys and values receive gradients.
+    private static KeyValueType PageType(Batch batch)
+    {
+        ReadOnlySpan<BatchSlice> slices = batch.Slices;
+        KeyValueType type = slices[0].Cache?.Type ?? KeyValueType.F32;
+        foreach (BatchSlice slice in slices)
+        {
+            if ((slice.Cache?.Type ?? KeyValueType.F32) != type)
+                throw new InvalidOperationException($"One batch holds sequences whose keys are kept as {type} and as {slice.Cache?.Type ?? KeyValueType.F32}. Run them in batches of their own.");
+        }
+
+        return type;
     }
 
     private static float** NewPages(Compute c, int positions, int pageFloats)

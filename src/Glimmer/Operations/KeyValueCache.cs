@@ -7,7 +7,8 @@ namespace Glimmer.Operations;
 /// <param name="Heads">Key/value heads.</param>
 /// <param name="KeyDim">Width of a key.</param>
 /// <param name="ValueDim">Width of a value; 0 for index keys.</param>
-public readonly record struct CacheSlot(int Heads, int KeyDim, int ValueDim);
+/// <param name="ValueIsKeyPrefix">Whether a value is the first part of its key (MLA) and so not stored again.</param>
+public readonly record struct CacheSlot(int Heads, int KeyDim, int ValueDim, bool ValueIsKeyPrefix = false);
 
 /// <summary>Blocks of 64 positions over all slots of a model, handed out to sequences, shared by them, and taken back.</summary>
 /// <remarks>
@@ -23,25 +24,28 @@ public sealed unsafe class KeyValueCache : IDisposable
     /// <summary>Creates an empty cache for a model's slots (<c>CausalLm.CacheSlots</c>).</summary>
     /// <param name="slots">What each slot stores.</param>
     /// <param name="maxBlocks">Most blocks in use at a time.</param>
-    public KeyValueCache(IReadOnlyList<CacheSlot> slots, int maxBlocks = int.MaxValue)
+    /// <param name="type">How keys and values are kept. Index keys stay F32: they decide which keys are chosen.</param>
+    public KeyValueCache(IReadOnlyList<CacheSlot> slots, int maxBlocks = int.MaxValue, KeyValueType type = KeyValueType.F32)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxBlocks);
         Slots = slots;
+        Type = type;
         MaxBlocks = maxBlocks;
         _offsets = new long[slots.Count];
-        long floats = 0;
         for (int i = 0; i < slots.Count; i++)
         {
-            _offsets[i] = floats;
-            long page = new KeyValueLayout(slots[i].Heads, slots[i].KeyDim, slots[i].ValueDim).PageFloats;
-            floats += (page + 15) & ~15L;
+            _offsets[i] = _blockBytes;
+            CacheSlot slot = slots[i];
+            KeyValueType stored = slot.ValueDim == 0 ? KeyValueType.F32 : type;
+            _blockBytes += (new KeyValueLayout(slot.Heads, slot.KeyDim, slot.ValueDim, stored, slot.ValueIsKeyPrefix).PageBytes + 63) & ~63L;
         }
-
-        _blockBytes = floats * sizeof(float);
     }
 
     /// <summary>What each slot stores.</summary>
     public IReadOnlyList<CacheSlot> Slots { get; }
+
+    /// <summary>How keys and values are kept.</summary>
+    public KeyValueType Type { get; }
 
     /// <summary>Bytes of one block of 64 positions.</summary>
     public long BlockBytes => _blockBytes;
@@ -68,6 +72,7 @@ public sealed unsafe class KeyValueCache : IDisposable
             block.Memory.Dispose();
     }
 
+    // Of the page of a slot in a block, in bytes.
     internal long Offset(int slot) => _offsets[slot];
 
     /// <summary>Hands out a block with one holder.</summary>

@@ -1,4 +1,5 @@
 using Glimmer.Kernels;
+using Glimmer.Quantization;
 using Glimmer.Tensors;
 
 namespace Glimmer.Operations;
@@ -125,14 +126,29 @@ internal sealed unsafe class LatentProjection(Parameter weight, int heads, int n
         MatMul.Multiply(c.Team, _jobs);
     }
 
+    // A head's value rows are panels of the whole matrix where sizes allow it; the other forms are made from its numbers, in bf16 where that loses nothing.
     private PackedMatrix Pack(ThreadTeam team, PackedMatrix?[] form, int head)
     {
-        float* rows = weight.EnsureValue().F32Pointer + (long)head * HeadRows * Rank;
-        var keys = new RowSource((byte*)rows, DType.F32, nopeDim, (long)Rank * sizeof(float));
-        var values = new RowSource((byte*)(rows + (long)nopeDim * Rank), DType.F32, valueDim, (long)Rank * sizeof(float));
-        return form == _keyUp ? MatrixPacker.PackTransposed(team, new PackedF32(Rank, nopeDim), [keys])
-            : form == _keyUpTransposed ? MatrixPacker.Pack(team, new PackedF32(nopeDim, Rank), [keys])
-            : form == _valueUp ? MatrixPacker.Pack(team, new PackedF32(valueDim, Rank), [values])
-            : MatrixPacker.PackTransposed(team, new PackedF32(Rank, valueDim), [values]);
+        PackedMatrix whole = weight.Packed(team);
+        int first = head * HeadRows, firstValue = first + nopeDim;
+        if (form == _valueUp && firstValue % PackedMatrix.PanelRows == 0 && valueDim % PackedMatrix.PanelRows == 0)
+        {
+            PackedMatrix view = PackedWeights.Create(whole.Type, valueDim, Rank);
+            view.Attach(whole.Data + firstValue / PackedMatrix.PanelRows * whole.PanelBytes, whole);
+            return view;
+        }
+
+        using Tensor numbers = Tensor.Allocate(DType.F32, HeadRows, Rank);
+        for (int r = 0; r < HeadRows; r++)
+            whole.ReadRow(first + r, new Span<float>(numbers.F32Pointer + (long)r * Rank, Rank));
+        var keys = new RowSource(numbers.Data, DType.F32, nopeDim, (long)Rank * sizeof(float));
+        var values = new RowSource((byte*)(numbers.F32Pointer + (long)nopeDim * Rank), DType.F32, valueDim, (long)Rank * sizeof(float));
+        return form == _keyUp ? MatrixPacker.PackTransposed(team, New(whole, Rank, nopeDim), [keys])
+            : form == _keyUpTransposed ? MatrixPacker.Pack(team, New(whole, nopeDim, Rank), [keys])
+            : form == _valueUp ? MatrixPacker.Pack(team, New(whole, valueDim, Rank), [values])
+            : MatrixPacker.PackTransposed(team, New(whole, Rank, valueDim), [values]);
     }
+
+    private static PackedMatrix New(PackedMatrix whole, int rows, int columns) =>
+        whole.Type == DType.BF16 ? new PackedBF16(rows, columns) : new PackedF32(rows, columns);
 }

@@ -10,6 +10,20 @@ internal static unsafe class PackedWeights
 {
     private static readonly ConcurrentDictionary<DType, ulong> s_forms = new();
 
+    /// <summary>Types that have a packed form of their own.</summary>
+    public static IReadOnlyList<DType> OwnForms()
+    {
+        var types = new List<DType>();
+        foreach (DType type in Enum.GetValues<DType>())
+        {
+            using PackedMatrix form = Create(type, 0, type.BlockElements());
+            if (form.Type == type)
+                types.Add(type);
+        }
+
+        return types;
+    }
+
     /// <summary>A mark of the packed form of a type: packed bytes of a build with another mark must be packed again.</summary>
     /// <remarks>It is computed by packing a small fixed matrix, so it changes with the layout by itself.</remarks>
     public static ulong FormOf(DType type) => s_forms.GetOrAdd(type, static type =>

@@ -35,8 +35,12 @@ public class InspectCommandTests
     public void Hardware_is_shown_alone_or_beside_a_checkpoint()
     {
         CommandRun alone = CommandRun.Of("inspect", "--hardware").Succeeded();
-        Assert.Equal(["kernels", "memory", "processor", "runtime"], alone.Lines.Select(line => line.Split(' ')[0]).Order());
+        Assert.Equal(["huge", "kernels", "keys", "memory", "processor", "runtime", "weights"], alone.Lines.Select(line => line.Split(' ')[0]).Order());
         JsonElement json = CommandRun.Of("inspect", EmbeddedModel.Find(), "--hardware", "--json").Succeeded().Json;
+        JsonElement hardware = json.GetProperty("hardware");
+        Assert.InRange(hardware.GetProperty("available_bytes").GetInt64(), 1, hardware.GetProperty("memory_bytes").GetInt64());
+        Assert.Equal("F32", hardware.GetProperty("kv_cache_type").GetString());
+        Assert.Contains("Q4_0", hardware.GetProperty("weight_forms").EnumerateArray().Select(form => form.GetString()));
         Assert.Contains(json.GetProperty("hardware").GetProperty("kernels").GetString(), Enum.GetNames<Glimmer.Kernels.SimdLevel>());
         Assert.True(json.TryGetProperty("config", out _));
     }

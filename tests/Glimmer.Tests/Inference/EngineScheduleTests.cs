@@ -1,3 +1,4 @@
+using Glimmer.Kernels;
 using Glimmer.Models;
 using Xunit.Abstractions;
 
@@ -19,12 +20,21 @@ public class EngineScheduleTests(ITestOutputHelper output)
 
     [SkippableTheory]
     [MemberData(nameof(Cases))]
+    public void Answers_are_those_of_a_lone_run_with_shorter_pages(string name)
+    {
+        Run(name, first: 100, count: 3, KeyValueType.BF16);
+        Run(name, first: 200, count: 3, KeyValueType.Int8);
+    }
+
+    [SkippableTheory]
+    [MemberData(nameof(Cases))]
     [Trait("Category", "Slow")]
     public void Answers_are_those_of_a_lone_run_in_thousands_of_schedules(string name) => Run(name, first: 1000, count: (Schedules / Cases().Count) + 1);
 
-    private void Run(string name, int first, int count)
+    private void Run(string name, int first, int count, KeyValueType pages = KeyValueType.F32)
     {
         (Checkpoint checkpoint, CausalLm model) = TinyModels.Open(name);
+        model.CacheType = pages;
         using (checkpoint)
         using (model)
         using (var simulator = new EngineSimulator(model))

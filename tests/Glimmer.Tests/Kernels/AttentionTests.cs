@@ -114,6 +114,36 @@ public sealed unsafe class AttentionTests
         }
     }
 
+    [Theory]
+    [InlineData(KeyValueType.BF16, false, 2)]
+    [InlineData(KeyValueType.BF16, true, 1)]
+    [InlineData(KeyValueType.Int8, false, 2)]
+    [InlineData(KeyValueType.Int8, true, 1)]
+    [InlineData(KeyValueType.F32, true, 1)]
+    public void Pages_of_every_type_give_the_bits_of_the_numbers_they_stand_for(KeyValueType type, bool prefix, int kvHeads)
+    {
+        var shape = new AttentionShape(6 * kvHeads, kvHeads, 40, 20, 0.2f, prefix, type);
+        AttentionShape plain = shape with { PageType = KeyValueType.F32 };
+        using var batch = new PagedBatch(shape.Layout, [(0, 70), (1010, 30), (2300, 1)], 7, prefix);
+        AttentionSequence[] sequences = type == KeyValueType.F32 ? batch.Sequences : batch.Plain();
+        float[] q = batch.Queries(shape.Heads * 40, 8);
+        (float[] dense, float[] denseLse) = Scalar(plain, sequences, q, batch.Tokens);
+        (int[] positions, int stride, int[] counts) = Lists(batch, 0.4, seed: 9);
+        (float[] sparse, float[] sparseLse) = Scalar(plain, sequences, q, batch.Tokens, positions, stride, counts);
+        foreach (SimdLevel level in LevelScope.All())
+        {
+            for (int threads = 1; threads <= 3; threads++)
+            {
+                (float[] fast, float[] lse) = Fast(shape, batch.Sequences, q, batch.Tokens, threads, level);
+                Same.Bits(dense, fast, $"output, {level}, {threads} threads");
+                Same.Bits(denseLse, lse, $"lse, {level}, {threads} threads");
+                (fast, lse) = Fast(shape, batch.Sequences, q, batch.Tokens, threads, level, positions, stride, counts);
+                Same.Bits(sparse, fast, $"sparse output, {level}, {threads} threads");
+                Same.Bits(sparseLse, lse, $"sparse lse, {level}, {threads} threads");
+            }
+        }
+    }
+
     [Fact]
     public void A_full_list_is_read_through_the_list_as_well_as_from_the_pages()
     {

@@ -37,8 +37,7 @@ internal sealed unsafe class PagedBatch : IDisposable
                         k[d] = random.NextSingle() * 2 - 1;
                     for (int d = 0; d < layout.ValueDim; d++)
                         v[d] = valueIsKeyPrefix ? k[d] : random.NextSingle() * 2 - 1;
-                    layout.WriteKey(pages[position / 64], head, position % 64, k);
-                    layout.WriteValue(pages[position / 64], head, position % 64, v);
+                    Write(layout, pages[position / 64], head, position % 64, k, v);
                 }
             }
 
@@ -50,6 +49,41 @@ internal sealed unsafe class PagedBatch : IDisposable
     public AttentionSequence[] Sequences { get; }
 
     public int Tokens { get; }
+
+    /// <summary>The same sequences with the numbers that the pages stand for in F32 pages; valid until this batch is disposed.</summary>
+    public AttentionSequence[] Plain()
+    {
+        KeyValueLayout plain = _layout with { Type = KeyValueType.F32 };
+        var result = new AttentionSequence[Sequences.Length];
+        float* k = (float*)Allocate(plain.KeyDim * sizeof(float)), v = (float*)Allocate((plain.ValueDim + 1) * sizeof(float));
+        for (int s = 0; s < result.Length; s++)
+        {
+            AttentionSequence sequence = Sequences[s];
+            int positions = sequence.FirstPosition + sequence.Tokens;
+            int pageCount = KeyValueLayout.PagesFor(positions);
+            float** pages = (float**)Allocate((pageCount + 1) * sizeof(float*));
+            for (int p = 0; p < pageCount; p++)
+            {
+                pages[p] = (float*)Allocate(plain.PageFloats * sizeof(float));
+                new Span<float>(pages[p], plain.PageFloats).Fill(float.NaN);
+            }
+
+            for (int position = 0; position < positions; position++)
+            {
+                for (int head = 0; head < plain.KvHeads; head++)
+                {
+                    byte* page = (byte*)sequence.Pages[position / 64];
+                    PackedPages.ReadKey(_layout, page, head, position % 64, k);
+                    PackedPages.ReadValue(_layout, page, head, position % 64, v);
+                    Write(plain, pages[position / 64], head, position % 64, k, v);
+                }
+            }
+
+            result[s] = new AttentionSequence(sequence.FirstToken, sequence.Tokens, sequence.FirstPosition, pages);
+        }
+
+        return result;
+    }
 
     /// <summary>Random queries: a row depends on seed, sequence and position only.</summary>
     public float[] Queries(int width, int seed, float size = 2f)
@@ -77,6 +111,18 @@ internal sealed unsafe class PagedBatch : IDisposable
         foreach (nint allocation in _allocations)
             System.Runtime.InteropServices.NativeMemory.AlignedFree((void*)allocation);
         _allocations.Clear();
+    }
+
+    private static void Write(in KeyValueLayout layout, float* page, int head, int slot, float* k, float* v)
+    {
+        if (layout.Type != KeyValueType.F32)
+        {
+            PackedPages.Write(layout, (byte*)page, head, slot, k, v);
+            return;
+        }
+
+        layout.WriteKey(page, head, slot, k);
+        layout.WriteValue(page, head, slot, v);
     }
 
     private void* Allocate(int bytes)

@@ -34,6 +34,24 @@ internal static class EqualBits
             CheckNextToken(model, sequences[..3]);
     }
 
+    /// <summary>Compares batches, chunks and threads over caches of a type with a sequence that is computed alone and whole over such a cache.</summary>
+    public static void CheckCache(CausalLm model, KeyValueType type, int[] lengths)
+    {
+        model.CacheType = type;
+        using var one = new Compute(1);
+        int[][] sequences = [.. lengths.Select((length, i) => Tokens(model, length, seed: i))];
+        float[][] alone = [.. sequences.Select(tokens => Chunked(model, one, [tokens], 4096)[0])];
+        foreach (int threads in (ReadOnlySpan<int>)[1, 2, 3])
+        {
+            using var c = new Compute(threads);
+            foreach (int chunk in (ReadOnlySpan<int>)[1, 7, 64, 4096])
+            {
+                if (chunk == 7 || threads == 2)
+                    AssertAll(alone, Chunked(model, c, sequences, chunk), $"{type} pages, chunks of {chunk}, {threads} threads");
+            }
+        }
+    }
+
     // The MTP layer: states of a sequence alone, packed with others, on a tape, and through a cache in two parts.
     private static void CheckNextToken(CausalLm model, int[][] sequences)
     {
@@ -163,7 +181,7 @@ internal static class EqualBits
     // All sequences advance together in chunks through their caches (a chunk of 1 is decoding); the first chunk of each differs, so that steps mix chunks.
     internal static float[][] Chunked(CausalLm model, Compute c, int[][] sequences, int chunk)
     {
-        using var cache = new KeyValueCache(model.CacheSlots);
+        using KeyValueCache cache = model.NewCache();
         CachedSequence[] cached = [.. sequences.Select(_ => cache.NewSequence())];
         var logits = sequences.Select(_ => new List<float>()).ToArray();
         var done = new int[sequences.Length];

@@ -32,6 +32,18 @@ public class EqualBitsTests
 
     [SkippableTheory]
     [MemberData(nameof(Cases))]
+    public void Pages_of_every_type_keep_equal_bits(string name)
+    {
+        Fixtures.SkipIfAbsent(name);
+        using var team = new ThreadTeam(1);
+        using Checkpoint checkpoint = Checkpoint.Open(Path.Combine(Fixtures.Folder("models")!, name));
+        using CausalLm model = checkpoint.LoadModel(team);
+        foreach (KeyValueType type in Enum.GetValues<KeyValueType>())
+            EqualBits.CheckCache(model, type, s_lengths);
+    }
+
+    [SkippableTheory]
+    [MemberData(nameof(Cases))]
     public void Instruction_sets_change_no_bit(string name)
     {
         Fixtures.SkipIfAbsent(name);
