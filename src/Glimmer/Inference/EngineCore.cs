@@ -70,7 +70,8 @@ internal sealed class EngineCore : IDisposable
 
     public EngineStatistics Statistics => new(
         _scheduler.Running.Count, _scheduler.Waiting.Count, _steps, _promptTokens, _scheduler.CachedTokens, _generatedTokens, _scheduler.Preemptions, _draftedTokens,
-        _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion) { Experts = _model.ExpertStatistics };
+        _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion)
+    { Experts = _model.ExpertStatistics };
 
     /// <summary>Throws when a request cannot be taken.</summary>
     public void Check(GenerationRequest request)
