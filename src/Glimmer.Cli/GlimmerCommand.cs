@@ -86,6 +86,7 @@ internal static class GlimmerCommand
         root.Add(new ServeCommand(terminal));
         root.Add(new UsageCommand(terminal));
         root.Add(new ScoreCommand(terminal));
+        root.Add(new EvalCommand(terminal));
         root.Add(new TokenizeCommand(terminal));
         root.Add(new TokenizerCommand(terminal));
         root.Add(new InspectCommand(terminal));

@@ -188,7 +188,8 @@ internal static class PythonText
         }
     }
 
-    private static string StrRepr(string value)
+    /// <summary>Python's <c>repr(str)</c>.</summary>
+    public static string StrRepr(string value)
     {
         char quote = value.Contains('\'', StringComparison.Ordinal) && !value.Contains('"', StringComparison.Ordinal) ? '"' : '\'';
         var text = new StringBuilder(value.Length + 2).Append(quote);

@@ -9,7 +9,7 @@ public class GlimmerCommandTests
     {
         CommandRun run = CommandRun.Of("--help").Succeeded();
         Assert.Contains("glimmer [command]", run.Output, StringComparison.Ordinal);
-        foreach (string command in (string[])["chat", "generate", "score", "tokenize", "tokenizer", "inspect", "verify", "convert", "completion"])
+        foreach (string command in (string[])["chat", "generate", "score", "eval", "tokenize", "tokenizer", "inspect", "verify", "convert", "completion"])
         {
             Assert.Contains($"  {command} ", run.Output, StringComparison.Ordinal);
             Assert.Contains("Usage:", CommandRun.Of(command, "--help").Succeeded().Output, StringComparison.Ordinal);
