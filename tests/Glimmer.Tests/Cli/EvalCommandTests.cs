@@ -15,7 +15,7 @@ public sealed class EvalCommandTests : IDisposable
         File.WriteAllText(
             _folder["data.jsonl"],
             """
-            {"key": 1, "prompt": "Say hello.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+            {"key": 1, "prompt": "Say hello.", "instruction_id_list": ["length_constraints:number_words"], "kwargs": [{"relation": "less than", "num_words": 100}]}
             {"key": 2, "prompt": "Say hello in 100 words.", "instruction_id_list": ["length_constraints:number_words"], "kwargs": [{"relation": "at least", "num_words": 100}]}
             """);
         JsonElement json = CommandRun.Of("eval", "ifeval", "--data", _folder["data.jsonl"], "--max-tokens", "4", "--out", _folder["out.jsonl"], "--json").Succeeded().Json;
