@@ -1,10 +1,5 @@
 using System.Globalization;
-using System.Text;
 using Glimmer.Formats;
-using Glimmer.Models;
-using Glimmer.Operations;
-using Glimmer.Tensors;
-using Glimmer.Training.Batching;
 
 namespace Glimmer.Training.Checkpoints;
 
@@ -20,30 +15,33 @@ public sealed class CheckpointFolder
     private const string Partial = ".partial";
 
     private readonly string _folder;
-    private readonly string _configJson;
-    private readonly string? _companions;
+    private readonly ITrainedWeights _weights;
     private readonly int _keep;
 
     /// <summary>Opens (or creates) the folder of a run.</summary>
     /// <param name="folder">Folder of the run.</param>
-    /// <param name="source">Checkpoint that training started from: its configuration, tokenizer and template are stored with the weights.</param>
+    /// <param name="weights">What is trained.</param>
     /// <param name="keep">Checkpoints that stay when a new one is complete.</param>
-    public CheckpointFolder(string folder, Checkpoint source, int keep = 2)
+    public CheckpointFolder(string folder, ITrainedWeights weights, int keep = 2)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(keep, 1);
-        (_folder, _configJson, _companions, _keep) = (folder, ModelInitializer.WithFloat32(source.ConfigJson), source.Folder, keep);
+        (_folder, _weights, _keep) = (folder, weights, keep);
         Directory.CreateDirectory(folder);
     }
 
     /// <summary>The newest complete checkpoint, or null when there is none.</summary>
     public TrainingCheckpoint? Latest => Newest().Where(CheckpointManifest.Holds).Select(TrainingCheckpoint.Read).FirstOrDefault();
 
+    /// <summary>Puts a stored state into a trainer of the same model: weights, optimizer, counters.</summary>
+    /// <exception cref="ModelFormatException">A tensor is missing or has another size: the checkpoint belongs to another model or optimizer.</exception>
+    public void Restore(TrainingCheckpoint checkpoint, Trainer trainer) => checkpoint.Restore(trainer, _weights);
+
     /// <summary>Stores the state between two steps, then removes all but the newest checkpoints.</summary>
     /// <param name="trainer">The trainer.</param>
-    /// <param name="cursor">Where the next batch starts in the data.</param>
+    /// <param name="dataState">Where the next batch starts in the data, as JSON: what the source of the batches needs to go on.</param>
     /// <returns>The checkpoint's folder.</returns>
     /// <exception cref="IOException">The disk is full or cannot be written. Nothing is left behind, older checkpoints are intact.</exception>
-    public string Save(Trainer trainer, DocumentCursor cursor)
+    public string Save(Trainer trainer, string dataState)
     {
         foreach (string dead in Directory.EnumerateDirectories(_folder, $"{Prefix}*{Partial}"))
             Directory.Delete(dead, recursive: true);
@@ -51,12 +49,9 @@ public sealed class CheckpointFolder
         try
         {
             Directory.CreateDirectory(Path.Combine(partial, "optimizer"));
-            WriteTensors(partial, trainer.Model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue())));
-            WriteTensors(Path.Combine(partial, "optimizer"), trainer.Optimizer.State);
-            AtomicFile.WriteAllBytes(Path.Combine(partial, "config.json"), Encoding.UTF8.GetBytes(_configJson));
-            if (_companions is not null)
-                CheckpointConverter.CopyCompanions(_companions, partial);
-            TrainingCheckpoint.Write(partial, trainer, cursor);
+            _weights.Write(partial);
+            TensorFiles.Write(Path.Combine(partial, "optimizer"), trainer.Optimizer.State);
+            TrainingCheckpoint.Write(partial, trainer, dataState);
             CheckpointManifest.Write(partial);
             if (Directory.Exists(target))
                 Directory.Delete(target, recursive: true);
@@ -72,20 +67,6 @@ public sealed class CheckpointFolder
         foreach (string old in Newest().Skip(_keep))
             Directory.Delete(old, recursive: true);
         return target;
-    }
-
-    private static void WriteTensors(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors)
-    {
-        KeyValuePair<string, Tensor>[] list = [.. tensors];
-        using var writer = SafetensorsWriter.Create(
-            folder, [.. list.Select(t => new TensorInfo(t.Key, DType.F32, t.Value.Shape))], metadata: new Dictionary<string, string> { ["format"] = "pt" });
-        foreach ((string name, Tensor value) in list)
-        {
-            writer.BeginTensor(name);
-            writer.Write(value.Bytes);
-        }
-
-        writer.Complete();
     }
 
     private IEnumerable<string> Newest() =>

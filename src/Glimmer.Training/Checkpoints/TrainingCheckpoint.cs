@@ -1,14 +1,11 @@
 using System.Text.Json;
 using Glimmer.Formats;
-using Glimmer.Operations;
-using Glimmer.Tensors;
-using Glimmer.Training.Batching;
 
 namespace Glimmer.Training.Checkpoints;
 
 /// <summary>A stored state of a run, from which training goes on as if it had never stopped, bit for bit.</summary>
 /// <remarks>
-/// The folder is a Hugging Face checkpoint with fp32 weights that any loader takes, plus <c>optimizer/model.safetensors</c> (tensors named as in
+/// The folder is a Hugging Face checkpoint with fp32 weights that any loader takes (or an adapter in the layout of PEFT), plus <c>optimizer/model.safetensors</c> (tensors named as in
 /// <see cref="Optimizers.Optimizer.State"/>),
 /// <c>trainer_state.json</c> and <c>manifest.json</c>. There is no generator state: random numbers are functions of seed, purpose and position.
 /// </remarks>
@@ -23,35 +20,19 @@ public sealed record TrainingCheckpoint
     /// <summary>Tokens that went through the model.</summary>
     public required long TokensSeen { get; init; }
 
-    /// <summary>Where the next batch starts in the data.</summary>
-    public required DocumentCursor Cursor { get; init; }
+    /// <summary>Where the next batch starts in the data: JSON that the source of the batches wrote.</summary>
+    public required string DataState { get; init; }
 
     internal long OptimizerSteps { get; init; }
 
     /// <summary>Puts weights, balance biases, optimizer and counters into a trainer of the same model.</summary>
+    /// <param name="trainer">The trainer.</param>
+    /// <param name="weights">What it trains.</param>
     /// <exception cref="ModelFormatException">A tensor is missing or has another size: the checkpoint belongs to another model or optimizer.</exception>
-    public void Restore(Trainer trainer)
+    public void Restore(Trainer trainer, ITrainedWeights weights)
     {
-        using (WeightSource weights = SafetensorsWeights.Open(Folder))
-        {
-            foreach (Parameter parameter in trainer.Model.Parameters)
-            {
-                Check(Path.Combine(Folder, "model.safetensors"), weights.Get(parameter.Name), parameter.Shape);
-                weights.ReadFloat32(parameter.Name, parameter.EnsureValue().F32);
-                parameter.Touch();
-            }
-        }
-
-        string path = Path.Combine(Folder, "optimizer", "model.safetensors");
-        using (WeightSource state = SafetensorsWeights.Open(Path.Combine(Folder, "optimizer")))
-        {
-            foreach ((string name, Tensor value) in trainer.Optimizer.State)
-            {
-                Check(path, state.Get(name), value.Shape);
-                state.ReadFloat32(name, value.F32);
-            }
-        }
-
+        weights.Read(Folder);
+        TensorFiles.Read(Path.Combine(Folder, "optimizer"), trainer.Optimizer.State);
         (trainer.Steps, trainer.TokensSeen, trainer.Optimizer.Steps) = (Steps, TokensSeen, OptimizerSteps);
     }
 
@@ -62,14 +43,14 @@ public sealed record TrainingCheckpoint
         try
         {
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
-            JsonElement json = document.RootElement, cursor = json.GetProperty("cursor");
+            JsonElement json = document.RootElement;
             return new TrainingCheckpoint
             {
                 Folder = folder,
                 Steps = json.GetProperty("steps").GetInt64(),
                 TokensSeen = json.GetProperty("tokens_seen").GetInt64(),
                 OptimizerSteps = json.GetProperty("optimizer_steps").GetInt64(),
-                Cursor = new DocumentCursor(cursor.GetProperty("epoch").GetInt64(), cursor.GetProperty("index").GetInt32(), cursor.GetProperty("offset").GetInt32()),
+                DataState = json.GetProperty("data").GetRawText(),
             };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
@@ -79,7 +60,7 @@ public sealed record TrainingCheckpoint
     }
 
     /// <summary>Writes <c>trainer_state.json</c>.</summary>
-    internal static void Write(string folder, Trainer trainer, DocumentCursor cursor)
+    internal static void Write(string folder, Trainer trainer, string dataState)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
@@ -88,20 +69,11 @@ public sealed record TrainingCheckpoint
             json.WriteNumber("steps", trainer.Steps);
             json.WriteNumber("tokens_seen", trainer.TokensSeen);
             json.WriteNumber("optimizer_steps", trainer.Optimizer.Steps);
-            json.WriteStartObject("cursor");
-            json.WriteNumber("epoch", cursor.Epoch);
-            json.WriteNumber("index", cursor.Index);
-            json.WriteNumber("offset", cursor.Offset);
-            json.WriteEndObject();
+            json.WritePropertyName("data");
+            json.WriteRawValue(dataState);
             json.WriteEndObject();
         }
 
         AtomicFile.WriteAllBytes(Path.Combine(folder, "trainer_state.json"), stream.ToArray());
-    }
-
-    private static void Check(string path, TensorInfo stored, ReadOnlySpan<int> shape)
-    {
-        if (!stored.Shape.SequenceEqual(shape))
-            throw new ModelFormatException($"'{path}': tensor '{stored.Name}' has the shape [{string.Join(", ", stored.Shape.ToArray())}] but this run needs [{string.Join(", ", shape.ToArray())}]. The checkpoint belongs to another model.");
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Training;
@@ -56,6 +57,12 @@ internal static class TinyRun
 
     /// <summary>Two micro-batches of two rows.</summary>
     public static MicroBatch[] Batch(RowCutter data) => [new([data.Next(), data.Next()]), new([data.Next(), data.Next()])];
+
+    /// <summary>Where the data stands, as JSON.</summary>
+    public static string StateOf(RowCutter data) => JsonSerializer.Serialize<long[]>([data.Cursor.Epoch, data.Cursor.Index, data.Cursor.Offset]);
+
+    /// <summary>What <see cref="StateOf"/> wrote.</summary>
+    public static DocumentCursor CursorOf(string state) => JsonSerializer.Deserialize<long[]>(state) is [var epoch, var index, var offset] ? new DocumentCursor(epoch, (int)index, (int)offset) : throw new FormatException(state);
 
     /// <summary>Every number of a training state, by name.</summary>
     public static Dictionary<string, float[]> State(Trainer trainer) =>

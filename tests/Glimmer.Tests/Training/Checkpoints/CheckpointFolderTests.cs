@@ -24,23 +24,23 @@ public class CheckpointFolderTests
                 using var trainer = new Trainer(model, c, TinyRun.Options(model));
                 RowCutter data = TinyRun.Data(seed);
                 using Checkpoint source = Checkpoint.Open(folder["model"]);
-                var run = new CheckpointFolder(folder["run"], source);
+                var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source));
                 var losses = new List<double>();
                 for (int step = 0; step < 6; step++)
                 {
                     if (step == stop)
-                        run.Save(trainer, data.Cursor);
+                        run.Save(trainer, TinyRun.StateOf(data));
                     losses.Add(trainer.Step(TinyRun.Batch(data)).Objective);
                 }
 
                 // As after a restart: everything comes from the folder.
-                TrainingCheckpoint stored = new CheckpointFolder(folder["run"], source).Latest!;
+                TrainingCheckpoint stored = new CheckpointFolder(folder["run"], new ModelWeights(model, source)).Latest!;
                 using Checkpoint checkpoint = Checkpoint.Open(stored.Folder);
                 using CausalLm again = checkpoint.LoadModel(c.Team);
                 using var resumed = new Trainer(again, c, TinyRun.Options(again));
-                stored.Restore(resumed);
+                stored.Restore(resumed, new ModelWeights(again, checkpoint));
                 RowCutter rest = TinyRun.Data(seed);
-                rest.Cursor = stored.Cursor;
+                rest.Cursor = TinyRun.CursorOf(stored.DataState);
                 for (int step = stop; step < 6; step++)
                     Assert.Equal(losses[step], resumed.Step(TinyRun.Batch(rest)).Objective);
                 TinyRun.AssertSame(TinyRun.State(trainer), TinyRun.State(resumed));
@@ -57,12 +57,12 @@ public class CheckpointFolderTests
         using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
         using var trainer = new Trainer(model, c, TinyRun.Options(model));
         using Checkpoint source = Checkpoint.Open(folder["model"]);
-        var run = new CheckpointFolder(folder["run"], source);
+        var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source));
         Assert.Null(run.Latest);
         RowCutter data = TinyRun.Data(2);
-        run.Save(trainer, data.Cursor);
+        run.Save(trainer, TinyRun.StateOf(data));
         trainer.Step(TinyRun.Batch(data));
-        string second = run.Save(trainer, data.Cursor);
+        string second = run.Save(trainer, TinyRun.StateOf(data));
         Assert.Equal(1, run.Latest!.Steps);
 
         Directory.CreateDirectory(Path.Combine(folder["run"], "checkpoint-7")); // no manifest
@@ -82,12 +82,12 @@ public class CheckpointFolderTests
         using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
         using var trainer = new Trainer(model, c, TinyRun.Options(model));
         using Checkpoint source = Checkpoint.Open(folder["model"]);
-        var run = new CheckpointFolder(folder["run"], source, keep: 2);
+        var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source), keep: 2);
         RowCutter data = TinyRun.Data(2);
         for (int step = 0; step < 4; step++)
         {
             trainer.Step(TinyRun.Batch(data));
-            run.Save(trainer, data.Cursor);
+            run.Save(trainer, TinyRun.StateOf(data));
         }
 
         Assert.Equal(["checkpoint-3", "checkpoint-4"], Directory.EnumerateDirectories(folder["run"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
@@ -103,8 +103,8 @@ public class CheckpointFolderTests
         using var trainer = new Trainer(model, c, TinyRun.Options(model));
         using var wrong = new Trainer(other, c, TinyRun.Options(other));
         using Checkpoint source = Checkpoint.Open(folder["model"]);
-        var run = new CheckpointFolder(folder["run"], source);
-        run.Save(trainer, default);
-        Assert.Throws<ModelFormatException>(() => run.Latest!.Restore(wrong));
+        var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source));
+        run.Save(trainer, "{}");
+        Assert.Throws<ModelFormatException>(() => run.Latest!.Restore(wrong, new ModelWeights(other, source)));
     }
 }

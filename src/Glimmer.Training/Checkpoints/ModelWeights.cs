@@ -1,0 +1,36 @@
+using System.Text;
+using Glimmer.Formats;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Tensors;
+
+namespace Glimmer.Training.Checkpoints;
+
+/// <summary>A model that is trained as a whole: a Hugging Face checkpoint in fp32.</summary>
+/// <param name="model">The model.</param>
+/// <param name="configJson">Its configuration with Hugging Face keys.</param>
+/// <param name="companions">Folder whose tokenizer, template and generation settings are copied beside the weights; null for none.</param>
+public sealed class ModelWeights(CausalLm model, string configJson, string? companions) : ITrainedWeights
+{
+    /// <summary>A model that was loaded from a checkpoint.</summary>
+    public ModelWeights(CausalLm model, Checkpoint source) : this(model, source.ConfigJson, source.Folder)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Write(string folder)
+    {
+        TensorFiles.Write(folder, model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue())));
+        AtomicFile.WriteAllBytes(Path.Combine(folder, "config.json"), Encoding.UTF8.GetBytes(ModelInitializer.WithFloat32(configJson)));
+        if (companions is not null)
+            CheckpointConverter.CopyCompanions(companions, folder);
+    }
+
+    /// <inheritdoc/>
+    public void Read(string folder)
+    {
+        TensorFiles.Read(folder, model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue())));
+        foreach (Parameter parameter in model.Parameters)
+            parameter.Touch();
+    }
+}
