@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Glimmer.Training.Loops;
 
 namespace Glimmer.Training;
 
@@ -65,6 +66,47 @@ public sealed class RunLog : IDisposable
 
         _file.WriteByte((byte)'\n');
         _file.Flush();
+    }
+
+    /// <summary>Writes figures on held-out rows.</summary>
+    /// <param name="step">The step after which they were measured.</param>
+    /// <param name="figures">The figures.</param>
+    public void WriteEvaluation(long step, HeldOutLoss figures)
+    {
+        using (var json = new Utf8JsonWriter(_file))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("step", step);
+            json.WriteString("time", _time.GetUtcNow());
+            Number(json, "eval_loss", figures.Loss);
+            Number(json, "eval_accuracy", figures.Accuracy);
+            if (!double.IsNaN(figures.NextTokenAcceptance))
+                Number(json, "eval_mtp_acceptance", figures.NextTokenAcceptance);
+            Number(json, "eval_target_weight", figures.TargetWeight);
+            json.WriteEndObject();
+        }
+
+        _file.WriteByte((byte)'\n');
+        _file.Flush();
+    }
+
+    /// <summary>Losses on held-out rows that the log holds, in order.</summary>
+    public IReadOnlyList<double> EvaluationLosses()
+    {
+        var losses = new List<double>();
+        _file.Seek(0, SeekOrigin.Begin);
+        using (var reader = new StreamReader(_file, leaveOpen: true))
+        {
+            while (reader.ReadLine() is { } line)
+            {
+                using JsonDocument json = JsonDocument.Parse(line);
+                if (json.RootElement.TryGetProperty("eval_loss", out JsonElement loss) && loss.ValueKind == JsonValueKind.Number)
+                    losses.Add(loss.GetDouble());
+            }
+        }
+
+        _file.Seek(0, SeekOrigin.End);
+        return losses;
     }
 
     /// <inheritdoc/>

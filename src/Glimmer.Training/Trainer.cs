@@ -134,7 +134,8 @@ public sealed class Trainer : IDisposable
         _c.Tape = null;
     }
 
-    private static Batch BatchOf(MicroBatch micro, int depth)
+    /// <summary>The tokens of a micro-batch for the model (depth 0) or for a depth of MTP.</summary>
+    internal static Batch BatchOf(MicroBatch micro, int depth)
     {
         var batch = new Batch();
         foreach (TrainingDocument document in micro.Documents)

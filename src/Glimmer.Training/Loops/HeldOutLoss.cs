@@ -1,0 +1,70 @@
+using Glimmer.Kernels;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Tensors;
+using Glimmer.Training.Batching;
+
+namespace Glimmer.Training.Loops;
+
+/// <summary>Figures of a model on rows that it is not trained on.</summary>
+/// <param name="Loss">Mean cross-entropy of the targets, weighted, in nats.</param>
+/// <param name="Accuracy">Share of the targets that have the largest logit, weighted.</param>
+/// <param name="TargetWeight">Sum of the weights.</param>
+/// <param name="NextTokenAcceptance">Share of the targets of the first MTP depth that its draft meets; NaN without MTP.</param>
+public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeight, double NextTokenAcceptance)
+{
+    private const int LogitRows = 256; // logits of so many tokens are held at once
+
+    /// <summary><c>exp(loss)</c>.</summary>
+    public double Perplexity => Math.Exp(Loss);
+
+    /// <summary>Computes the figures; weights and gradients stay as they are.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="c">Context whose threads compute.</param>
+    /// <param name="rows">The rows, in micro-batches.</param>
+    /// <param name="stop">Ends the computation early with an exception.</param>
+    /// <exception cref="OperationCanceledException">It was asked to stop.</exception>
+    public static HeldOutLoss Of(CausalLm model, Compute c, IReadOnlyList<MicroBatch> rows, CancellationToken stop = default)
+    {
+        double loss = 0, hits = 0, weight = 0, drafts = 0, accepted = 0;
+        foreach (MicroBatch micro in rows)
+        {
+            stop.ThrowIfCancellationRequested();
+            c.Begin();
+            Tensor hidden = model.Forward(c, Trainer.BatchOf(micro, 0));
+            (int[] targets, float[] weights) = micro.TargetsOf(0, 1);
+            loss += model.Loss(c, hidden, targets, weights);
+            hits += Hits(c, hidden, model.Logits, targets, weights);
+            weight += weights.Sum(w => (double)w);
+            if (model.NextToken is not { } next)
+                continue;
+            Tensor state = next.Forward(c, Trainer.BatchOf(micro, 1), hidden);
+            (targets, weights) = micro.TargetsOf(1, 1);
+            accepted += Hits(c, state, next.Logits, targets, weights);
+            drafts += weights.Sum(w => (double)w);
+        }
+
+        return new HeldOutLoss(loss / weight, hits / weight, weight, accepted / drafts);
+    }
+
+    private static double Hits(Compute c, Tensor hidden, Func<Compute, Tensor, Tensor> logits, int[] targets, float[] weights)
+    {
+        double hits = 0;
+        for (int first = 0; first < targets.Length; first += LogitRows)
+        {
+            Workspace.Mark mark = c.Workspace.Save();
+            int[] rows = [.. Enumerable.Range(first, Math.Min(LogitRows, targets.Length - first))];
+            Tensor values = logits(c, Rows.Gather(c, hidden, rows));
+            int vocabulary = values.Shape[1];
+            foreach (int row in rows.Where(row => targets[row] >= 0 && weights[row] > 0))
+            {
+                if (TopK.ArgMax(values.F32.Slice((row - first) * vocabulary, vocabulary)) == targets[row])
+                    hits += weights[row];
+            }
+
+            c.Workspace.Release(mark);
+        }
+
+        return hits;
+    }
+}

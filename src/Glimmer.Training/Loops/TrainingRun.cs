@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using Glimmer.Operations;
+using Glimmer.Training.Batching;
+using Glimmer.Training.Checkpoints;
+
+namespace Glimmer.Training.Loops;
+
+/// <summary>The loop that all kinds of training share: batch, step, log, evaluation, checkpoint.</summary>
+/// <remarks>
+/// A run that stops, is interrupted or is killed goes on from its last checkpoint when it is started again with the same options; weights, optimizer and log
+/// then equal those of a run that never stopped, bit for bit (times aside).
+/// </remarks>
+public sealed class TrainingRun
+{
+    private const double SpeedWindowSeconds = 30;
+
+    private readonly Trainer _trainer;
+    private readonly Compute _c;
+    private readonly IBatchSource _data;
+    private readonly ITrainedWeights _weights;
+    private readonly RunOptions _options;
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="trainer">Takes the steps.</param>
+    /// <param name="c">The trainer's context; evaluations use it between steps.</param>
+    /// <param name="data">Gives the batches.</param>
+    /// <param name="weights">What is trained.</param>
+    /// <param name="options">How long, and what is written when.</param>
+    public TrainingRun(Trainer trainer, Compute c, IBatchSource data, ITrainedWeights weights, RunOptions options) =>
+        (_trainer, _c, _data, _weights, _options) = (trainer, c, data, weights, options);
+
+    /// <summary>Rows that the model is not trained on, in micro-batches; evaluated when the options say so and at the end. Empty for none.</summary>
+    public IReadOnlyList<MicroBatch> HeldOut { get; init; } = [];
+
+    /// <summary>Clock of log and speed.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Trains to the end, or until asked to stop; a checkpoint is written in both cases.</summary>
+    /// <param name="progress">Told after every step.</param>
+    /// <param name="stop">Asks to stop after the step that is being taken.</param>
+    /// <exception cref="ArithmeticException">A gradient or the loss is not finite, and the trainer is told to stop then. The last checkpoint is intact.</exception>
+    /// <exception cref="IOException">Log or checkpoint cannot be written. The last checkpoint is intact.</exception>
+    public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default)
+    {
+        var checkpoints = new CheckpointFolder(_options.Folder, _weights, _options.KeepCheckpoints);
+        TrainingCheckpoint? stored = Resume(checkpoints);
+        using RunLog log = RunLog.Open(Path.Combine(_options.Folder, "log.jsonl"), _trainer.Steps, Time);
+        var speed = new Queue<(long Tokens, double Seconds)>();
+        HeldOutLoss? evaluation = null;
+        var better = new Improvement();
+        foreach (double loss in log.EvaluationLosses())
+            better.Add(loss);
+        string? saved = stored?.Folder;
+        RunEnd end;
+        while (true)
+        {
+            if (IsComplete || stop.IsCancellationRequested)
+            {
+                end = IsComplete ? RunEnd.Complete : RunEnd.Interrupted;
+                break;
+            }
+
+            long start = Time.GetTimestamp();
+            if (_data.Next(_options.BatchTokens(_trainer.TokensSeen)) is not { } batch)
+            {
+                end = RunEnd.DataEnded;
+                break;
+            }
+
+            StepReport report = _trainer.Step(batch);
+            double seconds = Time.GetElapsedTime(start).TotalSeconds;
+            log.Write(report, seconds);
+            saved = null;
+            HeldOutLoss? now = null;
+            if (IsDue(_options.EvaluateEvery))
+            {
+                now = evaluation = Evaluate(log, stop);
+                if (now is not null)
+                    better.Add(now.Loss);
+            }
+
+            if (IsDue(_options.SaveEvery))
+                saved = checkpoints.Save(_trainer, _data.State);
+            speed.Enqueue((report.Tokens, seconds));
+            while (speed.Count > 1 && speed.Sum(step => step.Seconds) > SpeedWindowSeconds)
+                speed.Dequeue();
+            progress?.Report(ProgressOf(report, speed.Sum(step => step.Tokens) / speed.Sum(step => step.Seconds), now, saved));
+            if (_options.EarlyStop > 0 && better.Worse >= _options.EarlyStop)
+            {
+                end = RunEnd.EarlyStop;
+                break;
+            }
+        }
+
+        // A run that was complete before is left as it is.
+        bool isNew = stored is null || _trainer.Steps > stored.Steps;
+        if (isNew && end != RunEnd.Interrupted && !IsDue(_options.EvaluateEvery))
+            evaluation = Evaluate(log, stop) ?? evaluation;
+        saved ??= checkpoints.Save(_trainer, _data.State);
+        return new RunResult(end, _trainer.Steps, _trainer.TokensSeen, stored?.Steps, saved, evaluation);
+    }
+
+    private bool IsComplete => _trainer.TokensSeen >= (_options.Tokens ?? long.MaxValue) || _trainer.Steps >= (_options.Steps ?? long.MaxValue);
+
+    private bool IsDue(int every) => every > 0 && _trainer.Steps % every == 0;
+
+    private TrainingCheckpoint? Resume(CheckpointFolder checkpoints)
+    {
+        TrainingCheckpoint? stored = checkpoints.Latest;
+        if (stored is not null)
+        {
+            checkpoints.Restore(stored, _trainer);
+            _data.State = stored.DataState;
+        }
+
+        return stored;
+    }
+
+    private HeldOutLoss? Evaluate(RunLog log, CancellationToken stop)
+    {
+        if (HeldOut.Count == 0 || stop.IsCancellationRequested)
+            return null;
+        HeldOutLoss figures = HeldOutLoss.Of(_trainer.Model, _c, HeldOut);
+        log.WriteEvaluation(_trainer.Steps - 1, figures);
+        return figures;
+    }
+
+    private RunProgress ProgressOf(StepReport report, double tokensPerSecond, HeldOutLoss? evaluation, string? saved)
+    {
+        double share = _options.Tokens is { } tokens ? (double)_trainer.TokensSeen / tokens : _options.Steps is { } steps ? (double)_trainer.Steps / steps : double.NaN;
+        double? left = _options.Tokens is { } all ? all - _trainer.TokensSeen : _options.Steps is { } last ? (last - _trainer.Steps) * (double)report.Tokens : null;
+        TimeSpan? remaining = left is { } rest && tokensPerSecond > 0 ? TimeSpan.FromSeconds(Math.Max(0, rest) / tokensPerSecond) : null;
+        return new RunProgress(report, tokensPerSecond, Math.Min(1, share), remaining, evaluation, saved);
+    }
+
+    // Evaluations in a row that were no better than the best one.
+    private sealed class Improvement
+    {
+        private double _best = double.PositiveInfinity;
+
+        public int Worse { get; private set; }
+
+        public void Add(double loss) => (_best, Worse) = loss < _best ? (loss, 0) : (_best, Worse + 1);
+    }
+}

@@ -1,0 +1,126 @@
+using System.Text.Json;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Training;
+using Glimmer.Training.Batching;
+using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Loops;
+using Glimmer.Training.Schedules;
+
+namespace Glimmer.Tests.Training.Loops;
+
+public class TrainingRunTests
+{
+    [Fact]
+    public void A_run_that_is_interrupted_twice_equals_one_that_never_stopped()
+    {
+        using var folder = new TemporaryFolder();
+        Dictionary<string, float[]> whole = Run(folder, "whole", []), parts = Run(folder, "parts", [2, 5]);
+        TinyRun.AssertSame(whole, parts);
+        Assert.Equal(LogOf(folder["whole"]), LogOf(folder["parts"]));
+    }
+
+    [Fact]
+    public void A_run_whose_last_checkpoints_are_lost_takes_their_steps_again()
+    {
+        using var folder = new TemporaryFolder();
+        Dictionary<string, float[]> whole = Run(folder, "whole", []);
+        Run(folder, "parts", [6], isWhole: false);
+        Directory.Delete(Path.Combine(folder["parts"], "checkpoint-6"), recursive: true);
+        TinyRun.AssertSame(whole, Run(folder, "parts", []));
+        Assert.Equal(LogOf(folder["whole"]), LogOf(folder["parts"]));
+    }
+
+    [Fact]
+    public void A_run_ends_early_when_held_out_rows_become_no_better()
+    {
+        using var folder = new TemporaryFolder();
+        using var c = new Compute(1);
+        using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
+        using var trainer = new Trainer(model, c, TinyRun.Options(model) with { LearningRate = Schedule.Constant(0), BiasRate = Schedule.Constant(0) });
+        using Checkpoint source = Checkpoint.Open(folder["model"]);
+        var run = new TrainingRun(trainer, c, new Rows(), new ModelWeights(model, source), new RunOptions { Folder = folder["run"], Steps = 50, EvaluateEvery = 1, EarlyStop = 3 })
+        {
+            HeldOut = TinyRun.Batch(TinyRun.Data(9)),
+        };
+        RunResult result = run.Run();
+        Assert.Equal((RunEnd.EarlyStop, 4L), (result.End, result.Steps));
+    }
+
+    [Fact]
+    public void Held_out_figures_agree_with_the_trainer()
+    {
+        using var folder = new TemporaryFolder();
+        using var c = new Compute(1);
+        using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
+        using var trainer = new Trainer(model, c, TinyRun.Options(model));
+        MicroBatch[] batch = TinyRun.Batch(TinyRun.Data(3));
+        HeldOutLoss figures = HeldOutLoss.Of(model, c, batch);
+        StepReport report = trainer.Step(batch);
+        Assert.Equal(report.Loss, figures.Loss, 1e-6);
+        Assert.Equal(report.TargetWeight, figures.TargetWeight);
+        Assert.InRange(figures.Accuracy, 0, 1);
+        Assert.InRange(figures.NextTokenAcceptance, 0, 1);
+    }
+
+    [Fact]
+    public void A_run_that_is_complete_is_left_as_it_is()
+    {
+        using var folder = new TemporaryFolder();
+        Dictionary<string, float[]> first = Run(folder, "run", []);
+        string[] log = LogOf(folder["run"]);
+        TinyRun.AssertSame(first, Run(folder, "run", []));
+        Assert.Equal(log, LogOf(folder["run"]));
+    }
+
+    // Nine steps in all, stopped after the given ones and started again with everything read anew.
+    private static Dictionary<string, float[]> Run(TemporaryFolder folder, string name, int[] stops, bool isWhole = true)
+    {
+        foreach (int stop in isWhole ? [.. stops, int.MaxValue] : stops)
+        {
+            using var c = new Compute(1);
+            using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
+            using var trainer = new Trainer(model, c, TinyRun.Options(model));
+            using Checkpoint source = Checkpoint.Open(folder["model"]);
+            using var interrupt = new CancellationTokenSource();
+            var run = new TrainingRun(trainer, c, new Rows(), new ModelWeights(model, source), new RunOptions { Folder = folder[name], Steps = 9, SaveEvery = 4, EvaluateEvery = 2 })
+            {
+                HeldOut = TinyRun.Batch(TinyRun.Data(9)),
+            };
+            RunResult result = run.Run(new At(stop, interrupt), interrupt.Token);
+            Assert.Equal(stop == int.MaxValue ? RunEnd.Complete : RunEnd.Interrupted, result.End);
+            if (stop == int.MaxValue)
+                return TinyRun.State(trainer);
+        }
+
+        return [];
+    }
+
+    private static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Select(line =>
+    {
+        using JsonDocument json = JsonDocument.Parse(line);
+        return string.Join(", ", json.RootElement.EnumerateObject().Where(p => p.Name is not ("time" or "seconds" or "tokens_per_second")));
+    })];
+
+    private sealed class At(int steps, CancellationTokenSource interrupt) : IProgress<RunProgress>
+    {
+        public void Report(RunProgress value)
+        {
+            if (value.Report.Step + 1 == steps)
+                interrupt.Cancel();
+        }
+    }
+
+    private sealed class Rows : IBatchSource
+    {
+        private readonly RowCutter _data = TinyRun.Data(4);
+
+        public string State
+        {
+            get => TinyRun.StateOf(_data);
+            set => _data.Cursor = TinyRun.CursorOf(value);
+        }
+
+        public IReadOnlyList<MicroBatch> Next(long tokens) => TinyRun.Batch(_data);
+    }
+}
