@@ -4,7 +4,11 @@ namespace Glimmer.Chat;
 /// <param name="Text">The text.</param>
 /// <param name="FromTemplate">True for text written in the template, false for text of messages, tools and variables.</param>
 /// <param name="Generated">True inside a <c>{% generation %}</c> block, which marks what the model learns to produce.</param>
-public readonly record struct RenderedSegment(string Text, bool FromTemplate, bool Generated);
+public readonly record struct RenderedSegment(string Text, bool FromTemplate, bool Generated)
+{
+    /// <summary>Mark that the text carried through the template (<see cref="StringValue.Marked"/>); 0 for none.</summary>
+    internal int Mark { get; init; }
+}
 
 /// <summary>Rendered text and where its parts came from.</summary>
 /// <remarks>
@@ -23,7 +27,7 @@ public sealed record RenderedText(string Text, IReadOnlyList<RenderedSegment> Se
         {
             (int start, TextOrigin origin) = output.Runs[i];
             int end = i + 1 < output.Runs.Count ? output.Runs[i + 1].Start : text.Length;
-            segments.Add(new RenderedSegment(text[start..end], origin.HasFlag(TextOrigin.Template), origin.HasFlag(TextOrigin.Generated)));
+            segments.Add(new RenderedSegment(text[start..end], origin.HasFlag(TextOrigin.Template), origin.HasFlag(TextOrigin.Generated)) { Mark = StringValue.MarkOf(origin) });
         }
 
         return new RenderedText(text, segments);

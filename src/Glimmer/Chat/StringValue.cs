@@ -1,8 +1,8 @@
 namespace Glimmer.Chat;
 
-/// <summary>Where text came from.</summary>
+/// <summary>Where text came from. Numbers above the named bits are marks that a caller put on text to find it again in the rendering (<see cref="StringValue.Marked"/>).</summary>
 [Flags]
-internal enum TextOrigin : byte
+internal enum TextOrigin
 {
     /// <summary>From messages, tools or variables: never to be read as control tokens.</summary>
     Data = 0,
@@ -21,6 +21,8 @@ internal readonly record struct TextRun(int Start, TextOrigin Origin);
 internal sealed class StringValue : DataValue
 {
     public static readonly StringValue Empty = new("", TextOrigin.Template);
+
+    private const int MarkShift = 8;
 
     private readonly TextOrigin _origin;
     private readonly TextRun[]? _runs;
@@ -45,17 +47,30 @@ internal sealed class StringValue : DataValue
     /// <summary>Number of runs of one origin; 1 for the empty string.</summary>
     public int RunCount => _runs?.Length ?? 1;
 
-    /// <summary>Origin for text derived as a whole: the template's only when all of it is.</summary>
+    /// <summary>Origin for text derived as a whole: the template's only when all of it is. A mark stays only where it is on all of it.</summary>
     public TextOrigin OverallOrigin
     {
         get
         {
             TextOrigin all = _origin;
             foreach (TextRun run in _runs ?? [])
-                all &= run.Origin;
+                all = run.Origin == all ? all : all & run.Origin & (TextOrigin.Template | TextOrigin.Generated);
             return all;
         }
     }
+
+    /// <summary>Data whose parts carry marks, which follow the text through the template into <see cref="RenderedSegment.Mark"/>.</summary>
+    /// <param name="parts">Text and mark (0 for none) of each part.</param>
+    public static StringValue Marked(IEnumerable<(string Text, int Mark)> parts)
+    {
+        var text = new TextBuilder();
+        foreach ((string part, int mark) in parts)
+            text.Append(part, (TextOrigin)(mark << MarkShift));
+        return text.Length == 0 ? new StringValue("", TextOrigin.Data) : text.ToValue();
+    }
+
+    /// <summary>The mark of an origin; 0 for none.</summary>
+    public static int MarkOf(TextOrigin origin) => (int)origin >> MarkShift;
 
     internal override string TypeName => "str";
 
