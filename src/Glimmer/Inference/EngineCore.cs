@@ -23,11 +23,13 @@ internal sealed class EngineCore : IDisposable
     private readonly SamplingScratch _scratch;
     private readonly DraftSource _drafts;
     private CausalLm _model;
+    private RoutedExpertRecorder _routes;
     private NextTokenDrafter? _drafter;
     private readonly Batch _batch = new();
     private readonly List<int> _rows = [];
     private readonly List<Sequence> _step = [];
     private readonly List<Sequence> _done = [];
+    private bool _returnRoutes;
     private long _arrivals;
     private long _steps;
     private long _promptTokens;
@@ -39,6 +41,7 @@ internal sealed class EngineCore : IDisposable
     {
         options.Check();
         (_model, _compute, _options, _tokenizer) = (model, compute, options, tokenizer);
+        _routes = new RoutedExpertRecorder(model);
         int context = options.ContextLength == 0 ? model.Config.MaxPositionEmbeddings : options.ContextLength;
         _cache = model.NewCache(Blocks(model, options, context), options.CacheType);
         ContextLength = (int)Math.Min(context, (long)_cache.MaxBlocks * KeyValueLayout.PagePositions);
@@ -79,6 +82,8 @@ internal sealed class EngineCore : IDisposable
         request.Check(_model.Config.VocabSize);
         if (request.Prompt.Length >= ContextLength)
             throw new PromptTooLongException(request.Prompt.Length, ContextLength);
+        if (request.ReturnRoutedExperts && _routes.RowLength == 0)
+            throw new ArgumentException("The model has no routed experts to return.", nameof(request));
         if (request.StopStrings.Count > 0 && _tokenizer is null)
             throw new InvalidOperationException("Stop strings need a tokenizer. Create the engine with one, or stop at tokens.");
     }
@@ -88,6 +93,8 @@ internal sealed class EngineCore : IDisposable
     {
         try
         {
+            if (generation.Request.ReturnRoutedExperts)
+                generation.PromptRoutes = new int[(generation.Request.Prompt.Length - 1) * _routes.RowLength];
             _scheduler.Add(NewSequence(generation, 0, generation.Request.Count));
             _promptTokens += generation.Request.Prompt.Length;
         }
@@ -126,6 +133,7 @@ internal sealed class EngineCore : IDisposable
         if (model.Config.VocabSize != _model.Config.VocabSize || !model.CacheSlots.SequenceEqual(_model.CacheSlots) || model.NextToken is null != _model.NextToken is null)
             throw new UnsupportedModelException("The new weights have another shape (vocabulary, layers, heads or MTP layer) than the running model. Start a server of its own for them.");
         int version = UpdateWeights(_ => _model = model);
+        _routes = new RoutedExpertRecorder(model);
         if (_drafter is not null)
             _drafter = new NextTokenDrafter(model.NextToken!);
         return version;
@@ -146,8 +154,10 @@ internal sealed class EngineCore : IDisposable
             return;
         _steps++;
         _compute.Begin();
-        Tensor hidden = _model.Forward(_compute, _batch);
+        Tensor hidden = _returnRoutes ? _routes.Forward(_model, _compute, _batch) : _model.Forward(_compute, _batch);
         ScorePrompts(hidden);
+        if (_returnRoutes)
+            KeepPromptRoutes();
         Tensor? logits = _rows.Count == 0 ? null : _model.Logits(_compute, hidden, CollectionsMarshal.AsSpan(_rows));
         int count = _step.Count; // Forks are added behind.
         for (int i = 0; i < count; i++)
@@ -186,11 +196,13 @@ internal sealed class EngineCore : IDisposable
         _batch.Clear();
         _rows.Clear();
         _step.Clear();
+        _returnRoutes = false;
         foreach (Sequence sequence in _scheduler.Running)
         {
             if (sequence.Planned == 0)
                 continue;
             _step.Add(sequence);
+            _returnRoutes |= sequence.Owner.Request.ReturnRoutedExperts;
             (sequence.FirstRow, sequence.FirstPosition) = (_batch.TokenCount, sequence.Computed);
             sequence.FirstLogits = _rows.Count;
             bool last = sequence.Planned == sequence.Pending;
@@ -221,13 +233,14 @@ internal sealed class EngineCore : IDisposable
             return;
         int vocabulary = _model.Config.VocabSize;
         Tensor rows = logits!;
+        int lastRow = sequence.FirstRow + sequence.Planned - 1;
         if (sequence.Answers > 1)
-            Fork(sequence, rows.F32.Slice(sequence.FirstLogits * vocabulary, vocabulary));
+            Fork(sequence, rows.F32.Slice(sequence.FirstLogits * vocabulary, vocabulary), lastRow);
         int drafts = sequence.DraftCount, accepted = 0;
         sequence.DraftCount = 0;
         for (int row = 0; row <= drafts && !sequence.IsFinished; row++)
         {
-            int token = Choose(sequence, rows.F32.Slice((sequence.FirstLogits + row) * vocabulary, vocabulary), row < drafts ? Forced(sequence, row) : null);
+            int token = Choose(sequence, rows.F32.Slice((sequence.FirstLogits + row) * vocabulary, vocabulary), lastRow + row, row < drafts ? Forced(sequence, row) : null);
             if (row == drafts || token != sequence.Drafts[row])
                 break;
             accepted++;
@@ -249,7 +262,7 @@ internal sealed class EngineCore : IDisposable
     }
 
     /// <returns>The token; -1 when the request failed.</returns>
-    private int Choose(Sequence sequence, ReadOnlySpan<float> logits, int? forced = null)
+    private int Choose(Sequence sequence, ReadOnlySpan<float> logits, int row, int? forced = null)
     {
         try
         {
@@ -271,7 +284,8 @@ internal sealed class EngineCore : IDisposable
             FinishReason? finish = sequence.Append(token, ContextLength, out string? stopString);
             _generatedTokens++;
             sequence.Owner.Emit(new EngineToken(
-                sequence.Answer, token, logits[token] - lse, request.SamplingLogprobs ? sampling : null, alternatives, finish, stopString));
+                sequence.Answer, token, logits[token] - lse, request.SamplingLogprobs ? sampling : null, alternatives, finish, stopString)
+            { RoutedExperts = request.ReturnRoutedExperts ? _routes.Rows(row, 1).ToArray() : default });
             if (finish is not null)
                 Finish(sequence);
             return token;
@@ -306,7 +320,7 @@ internal sealed class EngineCore : IDisposable
     }
 
     // The other answers begin where the prompt ends: they share its blocks, or compute it again when there is no room for a copy of the last one.
-    private void Fork(Sequence first, ReadOnlySpan<float> logits)
+    private void Fork(Sequence first, ReadOnlySpan<float> logits, int row)
     {
         int answers = first.Answers;
         first.Answers = 1;
@@ -326,7 +340,7 @@ internal sealed class EngineCore : IDisposable
             fork.DraftKeys = Math.Max(first.FirstPosition, copied);
             _scheduler.AddRunning(fork);
             _step.Add(fork);
-            Choose(fork, logits);
+            Choose(fork, logits, row);
         }
     }
 
@@ -421,6 +435,19 @@ internal sealed class EngineCore : IDisposable
             if (owner.PromptAlternatives.Count > 0)
                 AddPromptAlternatives(owner, hidden, sequence.FirstRow, sequence.FirstPosition, count);
             owner.PromptScored = end;
+        }
+    }
+
+    private void KeepPromptRoutes()
+    {
+        foreach (Sequence sequence in _step)
+        {
+            Generation owner = sequence.Owner;
+            int end = Math.Min(sequence.FirstPosition + sequence.Planned, sequence.PromptLength - 1);
+            if (owner.PromptRoutes.Length == 0 || owner.PromptRouted >= end)
+                continue;
+            _routes.Rows(sequence.FirstRow, end - sequence.FirstPosition).CopyTo(owner.PromptRoutes.AsSpan(sequence.FirstPosition * _routes.RowLength));
+            owner.PromptRouted = end;
         }
     }
 

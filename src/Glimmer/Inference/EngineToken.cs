@@ -11,7 +11,14 @@ namespace Glimmer.Inference;
 /// <param name="Finish">Set with the last token of an answer.</param>
 /// <param name="StopString">The stop string that ended the answer; null otherwise.</param>
 public readonly record struct EngineToken(
-    int Answer, int Token, float Logprob, float? SamplingLogprob, TokenAlternatives? Alternatives, FinishReason? Finish, string? StopString);
+    int Answer, int Token, float Logprob, float? SamplingLogprob, TokenAlternatives? Alternatives, FinishReason? Finish, string? StopString)
+{
+    /// <summary>
+    /// The experts that the position before this token, whose logits it was drawn from, was routed to, [L, K]; empty when not asked for. The rows of
+    /// <see cref="Generation.PromptRoutedExperts"/> and then those of all tokens are those of the sequence without its last position.
+    /// </summary>
+    public ReadOnlyMemory<int> RoutedExperts { get; init; }
+}
 
 /// <summary>The most likely tokens at a position, most likely first, the lower id among equals.</summary>
 /// <param name="Model">Under the model: of the untouched logits.</param>

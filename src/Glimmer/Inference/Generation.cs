@@ -43,6 +43,9 @@ public sealed class Generation
     /// <summary>Alternatives to each prompt token after the first; complete with the first token. Empty when not asked for.</summary>
     public IReadOnlyList<TokenAlternatives> PromptAlternatives { get; } = [];
 
+    /// <summary>The experts that each prompt position but the last was routed to, [P - 1, L, K]; complete with the first token. Empty when not asked for.</summary>
+    public ReadOnlyMemory<int> PromptRoutedExperts => PromptRoutes;
+
     /// <summary>Whether <see cref="Cancel"/> was called.</summary>
     internal bool IsCancelled => _isCancelled;
 
@@ -53,6 +56,14 @@ public sealed class Generation
     internal int PromptScored { get; set; }
 
     internal Span<float> PromptScores => _promptLogprobs;
+
+    /// <summary>Prompt positions whose experts are recorded. Engine thread only.</summary>
+    internal int PromptRouted { get; set; }
+
+    internal int[] PromptRoutes { get; set; } = [];
+
+    /// <summary>Whether something of the prompt is still to be computed that only a run over all of it gives. Engine thread only.</summary>
+    internal bool MustRunPrompt => PromptScored < _promptLogprobs.Length || (PromptRoutes.Length > 0 && PromptRouted < Request.Prompt.Length - 1);
 
     /// <summary>The tokens of all answers in the order in which they come; ends when all answers are finished.</summary>
     /// <param name="cancellationToken">Cancels the generation too.</param>

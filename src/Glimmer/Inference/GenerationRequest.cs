@@ -39,6 +39,12 @@ public sealed record GenerationRequest
     /// <summary>Tokens whose log-probabilities under the model are reported at every position of the answer, and of the prompt with <see cref="PromptLogprobs"/>.</summary>
     public IReadOnlyList<int> WatchedTokens { get; init; } = [];
 
+    /// <summary>
+    /// Whether the experts are reported that each position was routed to, [L, K] in ascending id: L counts all trunk layers (<c>num_hidden_layers</c>), with zeros where a layer has no router,
+    /// K is <c>num_experts_per_tok</c>. The prompt is then not taken from the prefix cache. See <see cref="EngineToken.RoutedExperts"/> and <see cref="Generation.PromptRoutedExperts"/>.
+    /// </summary>
+    public bool ReturnRoutedExperts { get; init; }
+
     /// <summary>A request of priority p goes before those of priority 0 that arrived up to 64 p requests earlier, so none waits for ever.</summary>
     public int Priority { get; init; }
 
@@ -50,6 +56,9 @@ public sealed record GenerationRequest
 
     /// <summary>Whether tokens may be drafted, where the engine drafts at all.</summary>
     public bool AllowDrafts { get; init; } = true;
+
+    /// <summary>Whether every position of the prompt has to run.</summary>
+    internal bool RunsWholePrompt => PromptLogprobs || ReturnRoutedExperts;
 
     internal void Check(int vocabulary)
     {

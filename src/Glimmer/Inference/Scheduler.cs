@@ -140,9 +140,7 @@ internal sealed class Scheduler(KeyValueCache cache, PrefixTree tree, EngineOpti
             sequence.Cache = cache.NewSequence();
             sequence.Owner.Admit();
             sequence.DraftKeys = 0;
-            // Every position must run when the prompt's log-probabilities are wanted.
-            bool scores = sequence.Owner.PromptScored < sequence.Owner.PromptScores.Length;
-            if (options.ReusePrefixes && !scores)
+            if (options.ReusePrefixes && !sequence.Owner.MustRunPrompt)
                 sequence.DraftKeys = tree.Attach(SpaceOf(sequence), sequence.Tokens[..^1], sequence.Cache);
             int needed = KeyValueLayout.PagesFor(sequence.TokenCount) - sequence.Cache.BlockCount;
             // A block for each running sequence, so that one that is admitted does not have to give way at once.
@@ -167,13 +165,13 @@ internal sealed class Scheduler(KeyValueCache cache, PrefixTree tree, EngineOpti
     // Another sequence is computing a longer part of this prompt than the tree has: its blocks will be there soon.
     private bool WaitsForPrefix(Sequence sequence)
     {
-        if (!options.ReusePrefixes || sequence.Owner.Request.PromptLogprobs)
+        if (!options.ReusePrefixes || sequence.Owner.Request.RunsWholePrompt)
             return false;
         int known = -1;
         ReadOnlySpan<int> tokens = sequence.Tokens[..^1];
         foreach (Sequence other in _running)
         {
-            if (other.Pending == 1 || other.Owner.Request.PromptLogprobs || SpaceOf(other) != SpaceOf(sequence))
+            if (other.Pending == 1 || other.Owner.Request.RunsWholePrompt || SpaceOf(other) != SpaceOf(sequence))
                 continue;
             int common = tokens.CommonPrefixLength(other.Tokens) / Page * Page;
             if (common == 0)
