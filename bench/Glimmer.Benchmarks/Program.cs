@@ -25,6 +25,10 @@ switch (args.FirstOrDefault())
         return ModelBenchmark.Run(args[1..]);
     case "packed":
         return PackedBenchmark.Run(args[1..]);
+    case "train":
+        return Glimmer.Benchmarks.TrainingSpeed.TrainingWorker.Run(args[1..]);
+    case "compare-torch":
+        return Glimmer.Benchmarks.TrainingSpeed.TorchComparison.Run(args[1..]);
     case "tokenizer":
         return TokenizerBench.Run(args[1..]);
     case "vector":

@@ -50,6 +50,9 @@ public sealed unsafe class Workspace : IDisposable
     /// <summary>Takes back every tensor.</summary>
     public void Reset() => Release(default);
 
+    /// <summary>Bytes of memory held, used or not.</summary>
+    public long Bytes => _blocks.Sum(block => block.Bytes);
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -1,0 +1,110 @@
+using System.Diagnostics;
+using System.Globalization;
+using Glimmer.Kernels;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Tensors;
+using Glimmer.Training;
+using Glimmer.Training.Batching;
+using Glimmer.Training.Optimizers;
+using Glimmer.Training.Schedules;
+
+namespace Glimmer.Benchmarks.TrainingSpeed;
+
+/// <summary>
+/// <c>train [--config S2] [--mode adamw|muon|lora] [--threads N] [--steps N] [--blocks N] [--mtp 0|1] [--recompute] [--serve]</c>: trains a model with random weights and prints a JSON line
+/// a block of steps: seconds, tokens a second, share of the best 1024 x 1024 product seen in the process. With <c>--serve</c> a block runs for every line read.
+/// </summary>
+internal static class TrainingWorker
+{
+    public static int Run(string[] args)
+    {
+        TrainingWork work = TrainingWork.Find(GemmBenchmark.Option(args, "--config", "S2"));
+        string mode = GemmBenchmark.Option(args, "--mode", "adamw");
+        int threads = Number(args, "--threads", 2), steps = Number(args, "--steps", 3), blocks = Number(args, "--blocks", 5), depths = Number(args, "--mtp", 0);
+        string folder = Path.Combine(Path.GetTempPath(), $"glimmer-train-{Environment.ProcessId}");
+        try
+        {
+            ModelInitializer.Write(work.Config(depths), folder, seed: 1);
+            using var team = new ThreadTeam(threads);
+            using Checkpoint checkpoint = Checkpoint.Open(folder);
+            using CausalLm model = checkpoint.LoadModel(team);
+            using var c = new Compute(team);
+            using LoraAdapter? adapter = mode == "lora" ? Adapter(model) : null;
+            TrainerOptions options = Options(mode, depths, args.Contains("--recompute"));
+            using Trainer trainer = adapter is null ? new Trainer(model, c, options) : new Trainer(model, c, options, adapter);
+            int at = 0;
+            MicroBatch[] data = [.. Enumerable.Range(0, 8).Select(seed => new MicroBatch([.. work.Data(seed).Select(row => new[] { new TrainingDocument(row[..^1], row[1..]) })]))];
+
+            double Step()
+            {
+                var batch = new MicroBatch[work.Rows.MicroBatches];
+                for (int i = 0; i < batch.Length; i++)
+                    batch[i] = data[at++ % data.Length];
+                return trainer.Step(batch).Loss;
+            }
+
+            double first = Step(), peak = 0;
+            Step();
+            Console.WriteLine($$"""{"ready":true}""");
+            bool serve = args.Contains("--serve");
+            for (int block = 0; serve ? Console.ReadLine() is { Length: > 0 } : block < blocks; block++)
+            {
+                peak = Math.Max(peak, Gemm(team));
+                TimeSpan cpuBefore = Process.GetCurrentProcess().TotalProcessorTime;
+                long start = Stopwatch.GetTimestamp();
+                double last = 0;
+                for (int step = 0; step < steps; step++)
+                    last = Step();
+                double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, cpu = (Process.GetCurrentProcess().TotalProcessorTime - cpuBefore).TotalSeconds;
+                double rate = work.Tokens * steps / seconds, gflops = rate * work.FlopPerToken(mode == "lora") / 1e9;
+                Console.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $$"""{"config":"{{work.Name}}","mode":"{{mode}}","threads":{{threads}},"seconds":{{seconds:F3}},"cpu_seconds":{{cpu:F3}},"tok_per_s":{{rate:F1}},"gflops":{{gflops:F1}},"gemm_peak_gflops":{{peak:F1}},"share_of_peak":{{gflops / peak:F3}},"first_loss":{{first:F4}},"last_loss":{{last:G17}},"workspace_mb":{{c.Workspace.Bytes >> 20}},"resident_mb":{{Environment.WorkingSet >> 20}}}"""));
+            }
+
+            return 0;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static LoraAdapter Adapter(CausalLm model)
+    {
+        LoraAdapter adapter = LoraAdapter.Create(
+            model, new LoraOptions { Rank = 16, Alpha = 32, TargetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] });
+        adapter.Attach(model);
+        return adapter;
+    }
+
+    private static TrainerOptions Options(string mode, int depths, bool recompute) => new()
+    {
+        LearningRate = Schedule.Constant(mode == "lora" ? 1e-3 : 3e-4),
+        BiasRate = Schedule.Constant(mode == "lora" ? 0 : 1e-3),
+        NextTokenDepths = depths,
+        RecomputeBlocks = recompute,
+        Optimizer = new OptimizerOptions { Matrices = mode == "muon" ? MatrixRule.Muon : MatrixRule.AdamW },
+    };
+
+    // GFLOP/s of the best of a few 1024 x 1024 x 1024 products.
+    private static unsafe double Gemm(ThreadTeam team)
+    {
+        const int size = 1024;
+        using Tensor a = Tensor.Allocate(DType.F32, size, size), b = Tensor.Allocate(DType.F32, size, size), y = Tensor.Allocate(DType.F32, size, size);
+        a.F32.Fill(0.5f);
+        b.F32.Fill(0.25f);
+        double best = double.MaxValue;
+        for (int i = 0; i < 4; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            MatMul.Gemm(team, size, size, size, a.F32Pointer, b.F32Pointer, y.F32Pointer);
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+
+        return 2.0 * size * size * size / best / 1e9;
+    }
+
+    private static int Number(string[] args, string name, int value) => int.Parse(GemmBenchmark.Option(args, name, value.ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture);
+}
