@@ -106,6 +106,29 @@ public sealed class Engine : IDisposable
         return CallAsync(core => core.Replace(model));
     }
 
+    /// <summary>Names of the adapters that requests can name.</summary>
+    public IReadOnlyList<string> Adapters => _core.Adapters;
+
+    /// <summary>Adds an adapter between two steps, or replaces the one of this name: its generations keep their tokens and go on with the new one.</summary>
+    /// <param name="name">The name that requests use.</param>
+    /// <param name="folder">Folder with <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>.</param>
+    /// <exception cref="ModelFormatException">A file is missing or malformed; nothing has changed.</exception>
+    /// <exception cref="UnsupportedModelException">The adapter is for another model or of a kind that is not supported; nothing has changed.</exception>
+    public Task LoadAdapterAsync(string name, string folder) => CallAsync(core =>
+    {
+        core.LoadAdapter(name, folder);
+        return 0;
+    });
+
+    /// <summary>Takes an adapter away between two steps. Its generations fail with <see cref="InvalidOperationException"/>.</summary>
+    /// <param name="name">Its name.</param>
+    /// <exception cref="ArgumentException">There is no such adapter.</exception>
+    public Task UnloadAdapterAsync(string name) => CallAsync(core =>
+    {
+        core.UnloadAdapter(name);
+        return 0;
+    });
+
     /// <summary>Stops between two steps. Requests are still taken, and wait.</summary>
     /// <param name="mode">What becomes of running generations.</param>
     /// <returns>How many generations were running or waiting.</returns>

@@ -21,6 +21,7 @@ internal sealed class EngineCore : IDisposable
     private readonly PrefixTree _tree;
     private readonly Scheduler _scheduler;
     private readonly SamplingScratch _scratch;
+    private readonly AdapterSet _adapters;
     private readonly DraftSource _drafts;
     private CausalLm _model;
     private RoutedExpertRecorder _routes;
@@ -57,6 +58,17 @@ internal sealed class EngineCore : IDisposable
         };
         if (_drafts == DraftSource.NextTokenLayer)
             _drafter = new NextTokenDrafter(model.NextToken!);
+        _adapters = new AdapterSet(model);
+        try
+        {
+            foreach ((string name, string folder) in options.Adapters)
+                _adapters.Load(name, folder);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>Most positions of prompt and answer together: what the options say, at most what the cache can hold.</summary>
@@ -80,6 +92,7 @@ internal sealed class EngineCore : IDisposable
     public void Check(GenerationRequest request)
     {
         request.Check(_model.Config.VocabSize);
+        _adapters.Check(request.Adapter);
         if (request.Prompt.Length >= ContextLength)
             throw new PromptTooLongException(request.Prompt.Length, ContextLength);
         if (request.ReturnRoutedExperts && _routes.RowLength == 0)
@@ -134,9 +147,40 @@ internal sealed class EngineCore : IDisposable
             throw new UnsupportedModelException("The new weights have another shape (vocabulary, layers, heads or MTP layer) than the running model. Start a server of its own for them.");
         int version = UpdateWeights(_ => _model = model);
         _routes = new RoutedExpertRecorder(model);
+        _adapters.MoveTo(model);
         if (_drafter is not null)
             _drafter = new NextTokenDrafter(model.NextToken!);
         return version;
+    }
+
+    /// <summary>Names of the adapters.</summary>
+    public IReadOnlyList<string> Adapters => _adapters.Names;
+
+    /// <summary>Adds an adapter or replaces it. Sequences of a replaced one keep their tokens and are computed again with the new one.</summary>
+    public void LoadAdapter(string name, string folder)
+    {
+        if (_adapters.Has(name))
+            _scheduler.RetractAll();
+        _adapters.Load(name, folder);
+        foreach (Sequence sequence in _scheduler.Waiting)
+        {
+            if (sequence.Adapter.Name == name)
+                sequence.Adapter = _adapters.Find(name);
+        }
+    }
+
+    /// <summary>Takes an adapter away; its generations fail.</summary>
+    public void UnloadAdapter(string name)
+    {
+        _adapters.Check(name);
+        var error = new InvalidOperationException($"The adapter '{name}' was taken away.");
+        foreach (List<Sequence> list in (ReadOnlySpan<List<Sequence>>)[_scheduler.Running, _scheduler.Waiting])
+        {
+            while (list.Find(sequence => sequence.Adapter.Name == name) is { } sequence)
+                End(sequence.Owner, error);
+        }
+
+        _adapters.Unload(name);
     }
 
     /// <summary>Gives the memory of all running sequences back; they keep their tokens and are computed again later.</summary>
@@ -173,6 +217,7 @@ internal sealed class EngineCore : IDisposable
         FailAll(new ObjectDisposedException(nameof(Engine)));
         _tree.Dispose();
         _cache.Dispose();
+        _adapters.Dispose();
     }
 
     private static int Blocks(CausalLm model, EngineOptions options, int context)
@@ -188,7 +233,7 @@ internal sealed class EngineCore : IDisposable
     private Sequence NewSequence(Generation generation, int answer, int answers)
     {
         long order = _arrivals++ - (64L * generation.Request.Priority);
-        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _options) { Answers = answers };
+        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _options) { Answers = answers, Adapter = _adapters.Find(generation.Request.Adapter) };
     }
 
     private void FillBatch()
@@ -197,30 +242,41 @@ internal sealed class EngineCore : IDisposable
         _rows.Clear();
         _step.Clear();
         _returnRoutes = false;
-        foreach (Sequence sequence in _scheduler.Running)
+        // Rows of one adapter lie together, so that it runs once a layer. The order of sequences changes no number.
+        int last = 0;
+        for (int i = 0; i < _scheduler.Running.Count && !_adapters.IsEmpty; i++)
+            last = Math.Max(last, _scheduler.Running[i].Adapter.Number);
+        for (int adapter = 0; adapter <= last; adapter++)
         {
-            if (sequence.Planned == 0)
-                continue;
-            _step.Add(sequence);
-            _returnRoutes |= sequence.Owner.Request.ReturnRoutedExperts;
-            (sequence.FirstRow, sequence.FirstPosition) = (_batch.TokenCount, sequence.Computed);
-            sequence.FirstLogits = _rows.Count;
-            bool last = sequence.Planned == sequence.Pending;
-            ReadOnlySpan<int> tokens = sequence.Tokens.Slice(sequence.Computed, sequence.Planned);
-            if (!last || sequence.DraftCount == 0)
+            foreach (Sequence sequence in _scheduler.Running)
             {
-                _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition);
+                if (sequence.Planned > 0 && sequence.Adapter.Number == adapter)
+                    AddToBatch(sequence);
             }
-            else
-            {
-                _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition, sequence.Drafts.AsSpan(0, sequence.DraftCount));
-                _draftedTokens += sequence.DraftCount;
-            }
-
-            // Logits of the last known token and of every draft.
-            for (int row = sequence.FirstRow + sequence.Planned - 1; last && row < _batch.TokenCount; row++)
-                _rows.Add(row);
         }
+    }
+
+    private void AddToBatch(Sequence sequence)
+    {
+        _step.Add(sequence);
+        _returnRoutes |= sequence.Owner.Request.ReturnRoutedExperts;
+        (sequence.FirstRow, sequence.FirstPosition) = (_batch.TokenCount, sequence.Computed);
+        sequence.FirstLogits = _rows.Count;
+        bool last = sequence.Planned == sequence.Pending;
+        ReadOnlySpan<int> tokens = sequence.Tokens.Slice(sequence.Computed, sequence.Planned);
+        if (!last || sequence.DraftCount == 0)
+        {
+            _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition, sequence.Adapter.Number);
+        }
+        else
+        {
+            _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition, sequence.Drafts.AsSpan(0, sequence.DraftCount), sequence.Adapter.Number);
+            _draftedTokens += sequence.DraftCount;
+        }
+
+        // Logits of the last known token and of every draft.
+        for (int row = sequence.FirstRow + sequence.Planned - 1; last && row < _batch.TokenCount; row++)
+            _rows.Add(row);
     }
 
     // Counts what was computed as final, and chooses the next tokens.
@@ -431,7 +487,10 @@ internal sealed class EngineCore : IDisposable
             for (int i = 0; i < count; i++)
                 (rows[i], weights[i]) = (sequence.FirstRow + i, 1);
             ReadOnlySpan<int> targets = sequence.Tokens.Slice(sequence.FirstPosition + 1, count);
+            List<AdapterRun>? runs = _compute.AdapterRuns;
+            _compute.SelectRows(rows);
             _model.Loss(_compute, Rows.Gather(_compute, hidden, rows), targets, weights, owner.PromptScores.Slice(sequence.FirstPosition, count));
+            _compute.AdapterRuns = runs;
             if (owner.PromptAlternatives.Count > 0)
                 AddPromptAlternatives(owner, hidden, sequence.FirstRow, sequence.FirstPosition, count);
             owner.PromptScored = end;

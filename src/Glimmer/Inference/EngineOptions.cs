@@ -51,6 +51,9 @@ public sealed record EngineOptions
     /// <summary>Tokens that are never generated: rows of the output matrix that no token has. An engine on a <see cref="LoadedModel"/> uses <see cref="LoadedModel.UnusedTokens"/> when this is empty.</summary>
     public ReadOnlyMemory<int> ForbiddenTokens { get; init; }
 
+    /// <summary>Folders of LoRA adapters in the layout of PEFT, by the name that <see cref="GenerationRequest.Adapter"/> uses. Requests of several adapters run in one batch.</summary>
+    public IReadOnlyDictionary<string, string> Adapters { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Throws when a value makes no sense.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Names the option.</exception>
     public void Check()

@@ -48,7 +48,10 @@ public sealed record GenerationRequest
     /// <summary>A request of priority p goes before those of priority 0 that arrived up to 64 p requests earlier, so none waits for ever.</summary>
     public int Priority { get; init; }
 
-    /// <summary>Prefixes are shared only among requests of the same namespace: the name of an adapter, of a tenant.</summary>
+    /// <summary>Name of the adapter that computes the request, one of <see cref="EngineOptions.Adapters"/>; null for the model as it is. Prefixes are shared only among requests of one adapter.</summary>
+    public string? Adapter { get; init; }
+
+    /// <summary>Prefixes are shared only among requests of the same namespace: the name of a tenant.</summary>
     public string CacheNamespace { get; init; } = "";
 
     /// <summary>Makes the constraint of each answer; null for none.</summary>

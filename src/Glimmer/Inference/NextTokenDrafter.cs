@@ -28,7 +28,7 @@ internal sealed class NextTokenDrafter(NextTokenHead head)
         if (count == 0)
             return;
         // u at position i takes the token at i + 1.
-        _batch.AddCached(sequence.Cache!, sequence.Tokens.Slice(first + 1, count), first);
+        _batch.AddCached(sequence.Cache!, sequence.Tokens.Slice(first + 1, count), first, sequence.Adapter.Number);
         for (int i = 0; i < count; i++)
             _rows.Add(sequence.FirstRow + first + i - sequence.FirstPosition);
         sequence.DraftKeys = sequence.Computed;
@@ -54,6 +54,7 @@ internal sealed class NextTokenDrafter(NextTokenHead head)
             foreach (Sequence sequence in _drafting)
                 _rows.Add(sequence.FirstLogits);
             z = Rows.Gather(c, z, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_rows));
+            c.SelectRows(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_rows));
             Tensor logits = head.Logits(c, z);
             int vocabulary = logits.Shape[1];
             for (int i = 0; i < _drafting.Count; i++)
@@ -67,7 +68,7 @@ internal sealed class NextTokenDrafter(NextTokenHead head)
                 Sequence sequence = _drafting[i];
                 if (step + 1 == sequence.DraftCount)
                     continue;
-                _batch.AddCached(sequence.Cache!, sequence.Drafts.AsSpan(step, 1), sequence.Computed + step);
+                _batch.AddCached(sequence.Cache!, sequence.Drafts.AsSpan(step, 1), sequence.Computed + step, sequence.Adapter.Number);
                 _rows.Add(i);
                 sequence.FirstLogits = kept;
                 _drafting[kept++] = sequence;

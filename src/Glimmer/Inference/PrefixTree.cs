@@ -5,9 +5,10 @@ namespace Glimmer.Inference;
 
 /// <summary>What keys and values depend on besides the tokens: prefixes are shared only within one space.</summary>
 /// <param name="WeightVersion">Version of the weights that computed them.</param>
-/// <param name="Namespace">Adapter, tenant, or whatever else requests must agree on.</param>
+/// <param name="Namespace">Tenant, or whatever else requests must agree on.</param>
 /// <param name="HasDraftKeys">Whether the MTP layer's keys were computed too.</param>
-internal readonly record struct PrefixSpace(int WeightVersion, string Namespace, bool HasDraftKeys);
+/// <param name="Adapter">Id of the adapter that computed them; 0 for none.</param>
+internal readonly record struct PrefixSpace(int WeightVersion, string Namespace, bool HasDraftKeys, int Adapter = 0);
 
 /// <summary>
 /// Computed prefixes, shared across requests and turns: a radix tree whose edges are full blocks of 64 tokens. A node holds the cache block of its tokens; blocks that no

@@ -249,7 +249,7 @@ internal sealed class Scheduler(KeyValueCache cache, PrefixTree tree, EngineOpti
     }
 
     private PrefixSpace SpaceOf(Sequence sequence) =>
-        new(WeightVersion, sequence.Owner.Request.CacheNamespace, sequence.Drafting == DraftSource.NextTokenLayer);
+        new(WeightVersion, sequence.Owner.Request.CacheNamespace, sequence.Drafting == DraftSource.NextTokenLayer, sequence.Adapter.Id);
 
     private static void Insert(List<Sequence> list, Sequence sequence)
     {

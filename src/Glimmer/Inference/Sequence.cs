@@ -35,6 +35,9 @@ internal sealed class Sequence
     /// <summary>The request.</summary>
     public Generation Owner { get; }
 
+    /// <summary>The adapter that computes it.</summary>
+    public required AdapterSet.Entry Adapter { get; set; }
+
     /// <summary>Number of the answer.</summary>
     public int Answer { get; }
 

@@ -71,6 +71,7 @@ public abstract class CausalLm : IDisposable
         ForwardPass pass = c.Tape is null ? _pass : new ForwardPass(Config);
         pass.Begin(c, batch, firstLayer: 0, Config.NumHiddenLayers);
         Rotation.EnsurePositions(batch);
+        c.AdapterRuns = pass.Batch.AdapterRuns;
         Tensor x = Embedding.Forward(c, batch.Tokens, _embedding, Config.PadTokenId); // [T, D]
         c.Observe("", "hidden.embed", x);
         foreach (DecoderLayer layer in _layers)
@@ -89,14 +90,23 @@ public abstract class CausalLm : IDisposable
     /// <param name="c">Context.</param>
     /// <param name="hidden">[T, D].</param>
     /// <returns>[T, V].</returns>
+    /// <remarks>Adapters are those of the last forward pass, whose rows these are.</remarks>
     public Tensor Logits(Compute c, Tensor hidden) => Linear.Forward(c, hidden, _head);
 
-    /// <summary>Logits of some rows of the hidden states.</summary>
+    /// <summary>Logits of some rows of the hidden states of the last forward pass.</summary>
     /// <param name="c">Context.</param>
     /// <param name="hidden">[T, D].</param>
     /// <param name="rows">Row numbers, [R].</param>
     /// <returns>[R, V].</returns>
-    public Tensor Logits(Compute c, Tensor hidden, ReadOnlySpan<int> rows) => Logits(c, Rows.Gather(c, hidden, rows));
+    public Tensor Logits(Compute c, Tensor hidden, ReadOnlySpan<int> rows)
+    {
+        Tensor chosen = Rows.Gather(c, hidden, rows);
+        List<AdapterRun>? runs = c.AdapterRuns;
+        c.SelectRows(rows);
+        Tensor logits = Logits(c, chosen);
+        c.AdapterRuns = runs;
+        return logits;
+    }
 
     /// <summary>An empty cache for sequences of this model.</summary>
     /// <param name="maxBlocks">Most blocks of 64 positions in use at a time.</param>
@@ -134,6 +144,19 @@ public abstract class CausalLm : IDisposable
         _experts?.Dispose();
         _packCache?.Dispose();
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>A number under which an adapter can be attached beside the others; 0 is that of the adapter of the model as a whole.</summary>
+    internal int FreeAdapterNumber()
+    {
+        for (int number = 1; ; number++)
+        {
+            bool isFree = true;
+            foreach (Parameter parameter in _parameters)
+                isFree &= parameter.AdaptationOf(number) is null;
+            if (isFree)
+                return number;
+        }
     }
 
     /// <summary>Takes over what the packed weights live in. With a store, experts stay in the file and everything else moves into memory.</summary>

@@ -18,6 +18,7 @@ public sealed class LoraAdapter : IDisposable
     private static readonly string[] s_refused = ["use_dora", "lora_bias", "use_qalora", "fan_in_fan_out"];
     private readonly List<(string Module, LowRankFactor Factor)> _factors;
     private CausalLm? _model;
+    private int _number;
 
     private LoraAdapter(LoraOptions options, List<(string Module, LowRankFactor Factor)> factors) => (Options, _factors) = (options, factors);
 
@@ -99,19 +100,23 @@ public sealed class LoraAdapter : IDisposable
         return new LoraAdapter(options, factors);
     }
 
-    /// <summary>Lets the model compute with the adapter from now on. One adapter at a time; no forward pass may run meanwhile.</summary>
+    /// <summary>Lets the model compute with the adapter from now on, in every row that names no other. One adapter at a time; no forward pass may run meanwhile.</summary>
     /// <exception cref="InvalidOperationException">It is attached already, or another one is.</exception>
-    public void Attach(CausalLm model)
+    public void Attach(CausalLm model) => Attach(model, 0);
+
+    /// <summary>Lets rows of a batch that name this number compute with the adapter. No forward pass may run meanwhile.</summary>
+    /// <exception cref="InvalidOperationException">It is attached already, or another one is under this number.</exception>
+    internal void Attach(CausalLm model, int number)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (_model is not null)
             throw new InvalidOperationException("The adapter is attached already.");
         Dictionary<string, Parameter> weights = model.Parameters.ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
-        if (_factors.Exists(item => weights[item.Module + ".weight"].Adapter is not null))
+        if (_factors.Exists(item => weights[item.Module + ".weight"].AdaptationOf(number) is not null))
             throw new InvalidOperationException("Another adapter is attached to the model; detach it first.");
         foreach ((string module, LowRankFactor factor) in _factors)
-            weights[module + ".weight"].Adapter = factor;
-        _model = model;
+            weights[module + ".weight"].Adapt(number, new Adaptation(factor, null));
+        (_model, _number) = (model, number);
     }
 
     /// <summary>Lets the model compute without the adapter again.</summary>
@@ -119,8 +124,8 @@ public sealed class LoraAdapter : IDisposable
     {
         foreach (Parameter weight in _model?.Parameters ?? [])
         {
-            if (_factors.Exists(item => ReferenceEquals(item.Factor, weight.Adapter)))
-                weight.Adapter = null;
+            if (weight.AdaptationOf(_number) is not null)
+                weight.Adapt(_number, null);
         }
 
         _model = null;

@@ -83,7 +83,7 @@ public sealed class NextTokenHead : IDisposable
         }
     }
 
-    /// <summary>Logits of z, [T, V].</summary>
+    /// <summary>Logits of z, [T, V], with the adapters of the last pass, whose rows these are.</summary>
     public Tensor Logits(Compute c, Tensor z) => Linear.Forward(c, z, _head);
 
     /// <summary>Weighted cross-entropy of the drafts, as <see cref="CausalLm.Loss"/>.</summary>
@@ -97,6 +97,7 @@ public sealed class NextTokenHead : IDisposable
         ForwardPass pass = c.Tape is null ? _pass : new ForwardPass(_trunk.Config);
         pass.Begin(c, batch, firstLayer: _layer.Index, layers: 1, selection);
         _trunk.Rotation.EnsurePositions(batch);
+        c.AdapterRuns = pass.Batch.AdapterRuns;
         ModelConfig config = _trunk.Config;
         Tensor embedded = Normalisation.Forward(c, Embedding.Forward(c, batch.Tokens, _embedding, config.PadTokenId), _embeddingNorm, config.RmsNormEps);
         Tensor state = Normalisation.Forward(c, hidden, _hiddenNorm, config.RmsNormEps);

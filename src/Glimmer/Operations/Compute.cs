@@ -40,11 +40,34 @@ public sealed class Compute : IDisposable
     /// <summary>Adds to the gradient of a router's logits: its bias buffer, its logits and their gradient, both [T, E]; null outside training.</summary>
     internal Action<Parameter, Tensor, Tensor>? RouterBackward { get; set; }
 
+    /// <summary>Which rows of the activations compute with which adapter; null when all of them have number 0. A forward pass sets it from its batch.</summary>
+    internal List<AdapterRun>? AdapterRuns { get; set; }
+
+    /// <summary>The draws of dropout in a training step; null when nothing is dropped.</summary>
+    internal DropoutDraws? Dropout { get; set; }
+
+    /// <summary>Low-rank additions of one step, likewise reused.</summary>
+    internal List<LowRankStep> LowRankSteps { get; } = [];
+
     /// <summary>A list that operations fill with the products of one step; reused so that a step allocates nothing.</summary>
     internal List<MatMulJob> MatMulJobs { get; } = [];
 
     /// <summary>The experts that a step computes, likewise reused.</summary>
     internal List<int> ActiveExperts { get; } = [];
+
+    private readonly List<AdapterRun> _selectedRuns = [];
+
+    /// <summary>Makes <see cref="AdapterRuns"/> those of some of the rows, which are computed from now on.</summary>
+    internal void SelectRows(ReadOnlySpan<int> rows)
+    {
+        if (AdapterRuns is not { } runs)
+            return;
+        List<AdapterRun> selected = ReferenceEquals(runs, _selectedRuns) ? [] : _selectedRuns;
+        selected.Clear();
+        foreach (int row in rows)
+            AdapterRun.Append(selected, AdapterRun.Of(runs, row), 1);
+        AdapterRuns = selected;
+    }
 
     /// <summary>Starts a new run: everything in the workspace becomes invalid.</summary>
     /// <param name="tape">Records the run, or null.</param>
@@ -52,6 +75,7 @@ public sealed class Compute : IDisposable
     {
         Workspace.Reset();
         Tape = tape;
+        AdapterRuns = null;
     }
 
     /// <inheritdoc/>
@@ -120,6 +144,8 @@ public sealed class Compute : IDisposable
     /// <summary>A block that keeps only its input; the backward pass runs the forward pass again.</summary>
     private sealed class Recomputed<TState>(Compute c, Tensor x, TState state, Func<Compute, Tensor, TState, Tensor> body, Tensor y) : TapeEntry
     {
+        private readonly DropoutDraws? _dropout = c.Dropout;
+
         public static Tensor Forward(Compute c, Tensor x, TState state, Func<Compute, Tensor, TState, Tensor> body)
         {
             Tape tape = c.Tape!;
@@ -144,12 +170,13 @@ public sealed class Compute : IDisposable
             Tape? outer = c.Tape;
             Action<string, Tensor>? observer = c.Observer;
             Action<Parameter, Tensor, Tensor>? routerForward = c.RouterForward;
-            (c.Tape, c.Observer, c.RouterForward) = (new Tape(), null, null);
+            DropoutDraws? dropout = c.Dropout;
+            (c.Tape, c.Observer, c.RouterForward, c.Dropout) = (new Tape(), null, null, _dropout);
             Tensor again = body(c, x, state);
             again.Gradient = dy;
             c.Tape.Backward();
             x.Gradient!.CopyTo(dx);
-            (c.Tape, c.Observer, c.RouterForward) = (outer, observer, routerForward);
+            (c.Tape, c.Observer, c.RouterForward, c.Dropout) = (outer, observer, routerForward, dropout);
             x.Gradient = dx;
             c.Workspace.Release(mark);
         }

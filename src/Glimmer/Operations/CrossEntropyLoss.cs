@@ -23,6 +23,9 @@ internal static unsafe class CrossEntropyLoss
     public static double Forward(
         Compute c, Tensor h, Parameter head, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, Span<float> logProbabilities = default)
     {
+        if (head.IsAdapted && c.AdapterRuns is { Count: > 1 })
+            throw new InvalidOperationException("The loss of rows with several output matrices is computed one adapter at a time.");
+        head = head.InUse(c);
         (int tokens, int dim, int vocabulary) = (h.Shape[0], h.Shape[1], head.Shape[0]);
         Tape? tape = c.Tape;
         Tensor? dh = tape is null ? null : c.Workspace.Zeros(tokens, dim);

@@ -14,6 +14,7 @@ internal static unsafe class Embedding
     /// <exception cref="ArgumentOutOfRangeException">An id is outside the vocabulary.</exception>
     public static Tensor Forward(Compute c, ReadOnlySpan<int> ids, Parameter weight, int? padTokenId = null)
     {
+        weight = weight.InUse(c);
         (int vocabulary, int dim) = (weight.Shape[0], weight.Shape[1]);
         Tensor y = c.Workspace.F32(ids.Length, dim);
         PackedMatrix rows = weight.Packed(c.Team);
@@ -21,7 +22,8 @@ internal static unsafe class Embedding
         {
             if ((uint)ids[t] >= (uint)vocabulary)
                 throw new ArgumentOutOfRangeException(nameof(ids), $"Token id {ids[t]} at index {t} is outside the vocabulary of {vocabulary} entries.");
-            rows.ReadRow(ids[t], new Span<float>(y.F32Pointer + (long)t * dim, dim));
+            PackedMatrix source = weight.IsAdapted && weight.AdaptationOf(AdapterRun.Of(c.AdapterRuns, t))?.Replacement is { } other ? other.Packed(c.Team) : rows;
+            source.ReadRow(ids[t], new Span<float>(y.F32Pointer + (long)t * dim, dim));
         }
 
         if (c.Tape is { } tape && weight.Gradient is not null)

@@ -14,6 +14,7 @@ internal static unsafe class Linear
     /// <returns>Output, [T, O].</returns>
     public static Tensor Forward(Compute c, Tensor x, Parameter weight, Parameter? bias = null)
     {
+        weight = weight.InUse(c);
         (int tokens, int inputs, int outputs) = (x.Shape[0], weight.Shape[1], weight.Shape[0]);
         Tensor y = c.Workspace.F32(tokens, outputs);
         var job = new MatMulJob
@@ -28,20 +29,22 @@ internal static unsafe class Linear
         };
         c.Multiply(new ReadOnlySpan<MatMulJob>(in job));
         c.Tape?.Record(new Entry(c, x, weight, bias, y));
-        weight.Adapter?.AddTo(c, x, y);
+        if (weight.IsAdapted)
+            LowRankStep.Apply(c, x, [(weight, bias, y)]);
         return y;
     }
 
     /// <summary>Two linear layers of the same input as one job list.</summary>
     public static (Tensor First, Tensor Second) Pair(Compute c, Tensor x, Parameter first, Parameter second)
     {
+        (first, second) = (first.InUse(c), second.InUse(c));
         c.MatMulJobs.Clear();
         Tensor y1 = Add(c, x, first, null), y2 = Add(c, x, second, null);
         c.Multiply(CollectionsMarshal.AsSpan(c.MatMulJobs));
         c.Tape?.Record(new Entry(c, x, first, null, y1));
         c.Tape?.Record(new Entry(c, x, second, null, y2));
-        first.Adapter?.AddTo(c, x, y1);
-        second.Adapter?.AddTo(c, x, y2);
+        if (first.IsAdapted || second.IsAdapted)
+            LowRankStep.Apply(c, x, [(first, null, y1), (second, null, y2)]);
         return (y1, y2);
     }
 
@@ -49,15 +52,15 @@ internal static unsafe class Linear
     public static (Tensor First, Tensor Second, Tensor Third) Triple(
         Compute c, Tensor x, (Parameter Weight, Parameter? Bias) first, (Parameter Weight, Parameter? Bias) second, (Parameter Weight, Parameter? Bias) third)
     {
+        (first.Weight, second.Weight, third.Weight) = (first.Weight.InUse(c), second.Weight.InUse(c), third.Weight.InUse(c));
         c.MatMulJobs.Clear();
         Tensor y1 = Add(c, x, first.Weight, first.Bias), y2 = Add(c, x, second.Weight, second.Bias), y3 = Add(c, x, third.Weight, third.Bias);
         c.Multiply(CollectionsMarshal.AsSpan(c.MatMulJobs));
         c.Tape?.Record(new Entry(c, x, first.Weight, first.Bias, y1));
         c.Tape?.Record(new Entry(c, x, second.Weight, second.Bias, y2));
         c.Tape?.Record(new Entry(c, x, third.Weight, third.Bias, y3));
-        first.Weight.Adapter?.AddTo(c, x, y1);
-        second.Weight.Adapter?.AddTo(c, x, y2);
-        third.Weight.Adapter?.AddTo(c, x, y3);
+        if (first.Weight.IsAdapted || second.Weight.IsAdapted || third.Weight.IsAdapted)
+            LowRankStep.Apply(c, x, [(first.Weight, first.Bias, y1), (second.Weight, second.Bias, y2), (third.Weight, third.Bias, y3)]);
         return (y1, y2, y3);
     }
 

@@ -15,6 +15,7 @@ public sealed class Parameter : IDisposable
     private PackedMatrix? _packedTransposed;
     private int _packedVersion;
     private int _transposedVersion;
+    private Adaptation?[] _adaptations = [];
 
     /// <summary>A parameter with its values in fp32, row-major; takes ownership of them.</summary>
     /// <param name="name">Name in the checkpoint.</param>
@@ -56,11 +57,37 @@ public sealed class Parameter : IDisposable
     /// <summary>Sum of the gradients since it was last cleared; null unless the parameter is trained.</summary>
     public Tensor? Gradient { get; private set; }
 
-    /// <summary>A low-rank addition to the linear layer of this matrix; null for none. Not owned.</summary>
-    public LowRankFactor? Adapter { get; internal set; }
+    /// <summary>The low-rank addition of the adapter that is attached to the model as a whole; null for none. Not owned.</summary>
+    public LowRankFactor? Adapter => AdaptationOf(0)?.Factor;
+
+    /// <summary>Whether any adapter changes this weight.</summary>
+    internal bool IsAdapted => _adaptations.Length > 0;
 
     /// <summary>Grows with every change of the values.</summary>
     internal int Version { get; private set; }
+
+    /// <summary>What an adapter does to this weight; null for nothing.</summary>
+    internal Adaptation? AdaptationOf(int adapter) => (uint)adapter < (uint)_adaptations.Length ? _adaptations[adapter] : null;
+
+    /// <summary>Says what an adapter does to this weight. No forward pass may run meanwhile.</summary>
+    internal void Adapt(int adapter, Adaptation? adaptation)
+    {
+        var all = new Adaptation?[Math.Max(_adaptations.Length, adapter + 1)];
+        _adaptations.CopyTo(all, 0);
+        all[adapter] = adaptation;
+        int length = all.Length;
+        while (length > 0 && all[length - 1] is null)
+            length--;
+        _adaptations = all[..length];
+    }
+
+    /// <summary>The weight that all rows compute with: this one, or what replaces it. Rows of several adapters get this one.</summary>
+    internal Parameter InUse(Compute c)
+    {
+        if (!IsAdapted || c.AdapterRuns is { Count: > 1 })
+            return this;
+        return AdaptationOf(c.AdapterRuns is null ? 0 : c.AdapterRuns[0].Adapter)?.Replacement ?? this;
+    }
 
     /// <summary>Prepares training: fp32 values (unpacked if need be) and a gradient of zeros.</summary>
     public void EnableGradient()
