@@ -19,6 +19,32 @@ public partial class ArchitectureTests
         ["Inference"] = ["Tensors", "Kernels", "Quantization", "Operations", "Formats", "Models", "Tokenization", "Chat"],
     };
 
+    // Which projects a project may refer to.
+    private static readonly Dictionary<string, string[]> s_projects = new()
+    {
+        ["Glimmer"] = [],
+        ["Glimmer.Data"] = ["Glimmer"],
+        ["Glimmer.Server"] = ["Glimmer"],
+        ["Glimmer.Training"] = ["Glimmer", "Glimmer.Data"],
+        ["Glimmer.Environments"] = ["Glimmer", "Glimmer.Data"],
+        ["Glimmer.Cli"] = ["Glimmer", "Glimmer.Data", "Glimmer.Server", "Glimmer.Training", "Glimmer.Environments"],
+    };
+
+    [Fact]
+    public void Projects_refer_only_downwards()
+    {
+        foreach (string folder in Directory.GetDirectories(Path.Combine(Fixtures.Repository, "src")))
+        {
+            string project = Path.GetFileName(folder);
+            string file = Path.Combine(folder, project + ".csproj");
+            if (!File.Exists(file))
+                continue;
+            Assert.True(s_projects.ContainsKey(project), $"The project {project} has no place in the layers: add it to this test.");
+            IEnumerable<string> used = ProjectReference().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value);
+            Assert.Empty(used.Except(s_projects[project]).Select(other => $"{project} refers to {other}"));
+        }
+    }
+
     [Fact]
     public void Layers_refer_only_downwards()
     {
@@ -72,6 +98,9 @@ public partial class ArchitectureTests
 
     [GeneratedRegex(@"\bGlimmer\.([A-Z][A-Za-z]+)")]
     private static partial Regex GlimmerNamespace();
+
+    [GeneratedRegex(@"<ProjectReference Include=""[^""]*/([A-Za-z.]+)\.csproj""")]
+    private static partial Regex ProjectReference();
 
     [GeneratedRegex(@"^namespace ([A-Za-z.]+);", RegexOptions.Multiline)]
     private static partial Regex NamespaceDeclaration();

@@ -9,6 +9,8 @@ public enum DrawPurpose : uint
     Initialisation = 2,
     /// <summary>Order of training data.</summary>
     Shuffling = 3,
+    /// <summary>Choices of generated training data.</summary>
+    Synthesis = 4,
     /// <summary>Which drafts count as right in a measurement.</summary>
     ForcedAcceptance = 64,
 }

@@ -124,7 +124,7 @@ public class BpeTrainerTests
                 continue;
             }
 
-            string path = Path.Combine(Data ?? "", document.GetProperty("file").GetString()!);
+            string path = Path.Combine(TokenizerRecordings.Data ?? "", document.GetProperty("file").GetString()!);
             Skip.IfNot(File.Exists(path), $"the data file {path} is not here");
             byte[] bytes = File.ReadAllBytes(path);
             documents.Add(Encoding.UTF8.GetString(bytes, document.GetProperty("start").GetInt32(), document.GetProperty("length").GetInt32()));

@@ -58,7 +58,7 @@ public class TokenizerGoldenTests
     {
         Fixtures.SkipIfAbsent(name);
         JsonElement row = Row("files.jsonl", name);
-        string path = Path.Combine(Data ?? "", name);
+        string path = Path.Combine(TokenizerRecordings.Data ?? "", name);
         Skip.IfNot(File.Exists(path), $"the data file {name} is not here");
         byte[] bytes = File.ReadAllBytes(path);
         Assert.Equal(row.GetProperty("sha256").GetString(), Convert.ToHexStringLower(SHA256.HashData(bytes)));

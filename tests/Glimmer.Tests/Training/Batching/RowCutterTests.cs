@@ -1,26 +1,11 @@
 using CsCheck;
+using Glimmer.Data.Mixing;
 using Glimmer.Training.Batching;
 
 namespace Glimmer.Tests.Training.Batching;
 
 public class RowCutterTests
 {
-    [Fact]
-    public void The_order_of_an_epoch_has_every_item_once() =>
-        Gen.Select(Gen.Int[1, 300], Gen.ULong, Gen.Long[0, 1000]).Sample(sample =>
-        {
-            (int count, ulong seed, long epoch) = sample;
-            var order = new ShuffledOrder(count, seed);
-            Assert.Equal(Enumerable.Range(0, count), Enumerable.Range(0, count).Select(i => order.At(epoch, i)).Order());
-        });
-
-    [Fact]
-    public void Epochs_have_different_orders()
-    {
-        var order = new ShuffledOrder(100, 1);
-        Assert.NotEqual(Enumerable.Range(0, 100).Select(i => order.At(0, i)), Enumerable.Range(0, 100).Select(i => order.At(1, i)));
-    }
-
     [Fact]
     public void Every_pair_of_neighbours_is_learned_once_an_epoch()
     {
@@ -49,4 +34,32 @@ public class RowCutterTests
             for (int i = 0; i < 5; i++)
                 Assert.Equal(whole.Next().Select(d => string.Join(' ', d.Tokens)), rest.Next().Select(d => string.Join(' ', d.Tokens)));
         });
+
+    [Fact]
+    public void Rows_of_a_mixture_go_on_from_their_state_after_json() =>
+        Gen.Int[0, 40].Sample(stop =>
+        {
+            RowCutter whole = Mixed(), rest = Mixed();
+            for (int i = 0; i < stop; i++)
+                whole.Next();
+            rest.State = RowCutterState.FromJson(whole.State.ToJson());
+            for (int i = 0; i < 5; i++)
+                Assert.Equal(whole.Next().Select(d => string.Join(' ', d.Tokens)), rest.Next().Select(d => string.Join(' ', d.Tokens)));
+            Assert.Equal(whole.State.ToJson(), rest.State.ToJson());
+        });
+
+    [Fact]
+    public void Sources_that_are_used_up_end_the_rows_with_an_error()
+    {
+        var reader = new RowCutter(new Mixture<int[]>([new MixtureSource<int[]>("a", [[1, 2, 3], [4, 5, 6]], 1) { MaxEpochs = 1 }], 1, d => d.Length), 2);
+        reader.Next();
+        reader.Next();
+        Assert.Contains("after 6 tokens", Assert.Throws<InvalidOperationException>(() => reader.Next()).Message, StringComparison.Ordinal);
+    }
+
+    private static RowCutter Mixed()
+    {
+        int[][] Documents(int first, int count) => [.. Enumerable.Range(first, count).Select(i => Enumerable.Range(i * 10, 2 + i % 7).ToArray())];
+        return new RowCutter(new Mixture<int[]>([new("a", Documents(1, 5), 3), new("b", Documents(20, 9), 1) { MaxEpochs = 1.5 }], 7, d => d.Length), 11);
+    }
 }

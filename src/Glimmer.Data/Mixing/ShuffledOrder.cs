@@ -1,6 +1,6 @@
 using Glimmer.Inference;
 
-namespace Glimmer.Training.Batching;
+namespace Glimmer.Data.Mixing;
 
 /// <summary>A permutation of 0 to count - 1 for each epoch, computed item by item: nothing has to be stored to go on where a run stopped.</summary>
 /// <remarks>
@@ -16,21 +16,22 @@ public sealed class ShuffledOrder
     private readonly int _halfBits;
 
     /// <summary>Creates the order.</summary>
-    /// <param name="count">Number of items, at least 1.</param>
+    /// <param name="count">Number of items, from 1 to 2^62.</param>
     /// <param name="seed">Seed.</param>
-    public ShuffledOrder(int count, ulong seed)
+    public ShuffledOrder(long count, ulong seed)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, 1L << 62);
         (Count, _seed) = (count, seed);
         while (1L << (2 * _halfBits) < count)
             _halfBits++;
     }
 
     /// <summary>Number of items.</summary>
-    public int Count { get; }
+    public long Count { get; }
 
     /// <summary>The item at a place of an epoch.</summary>
-    public int At(long epoch, int index)
+    public long At(long epoch, long index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Count);
@@ -38,7 +39,7 @@ public sealed class ShuffledOrder
         do
             value = Permute(value, epoch);
         while (value >= (ulong)Count);
-        return (int)value;
+        return (long)value;
     }
 
     private ulong Permute(ulong value, long epoch)
