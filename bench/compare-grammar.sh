@@ -25,9 +25,10 @@ for (const ours of rows.filter((r) => r.peer === "glimmer")) {
     failed ||= ratio < bar;
     console.log(JSON.stringify({ op: "ratio", of: what, vocab: ours.vocab, glimmer_us: ours.mask_us[what], peer_us: peer.mask_us[what], ratio: Number(ratio.toPrecision(3)), bar, ok: ratio >= bar }));
   }
-  failed ||= ours.mask_us.max > 2000;
-  console.log(JSON.stringify({ op: "slowest step", vocab: ours.vocab, glimmer_us: ours.mask_us.max, peer_us: peer.mask_us.max, bar_us: 2000, ok: ours.mask_us.max <= 2000,
-    glimmer_first_walk_us: ours.first_walk_us, peer_first_walk_us: peer.first_walk_us, glimmer_compile_ms: ours.compile_ms, peer_compile_ms: peer.compile_ms }));
+  const slowest = Math.max(ours.mask_us.max, ours.first_visit_us.max);
+  failed ||= slowest > 2000;
+  console.log(JSON.stringify({ op: "slowest step, first visits counted", vocab: ours.vocab, glimmer_us: slowest, peer_us: peer.mask_us.max, bar_us: 2000, ok: slowest <= 2000,
+    glimmer_first_visit_us: ours.first_visit_us, peer_first_walk_us: peer.first_walk_us, glimmer_compile_ms: ours.compile_ms, peer_compile_ms: peer.compile_ms }));
 }
 process.exit(failed ? 1 : 0);
 JS

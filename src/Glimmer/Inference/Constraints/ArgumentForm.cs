@@ -4,8 +4,7 @@ namespace Glimmer.Inference.Constraints;
 
 /// <summary>
 /// The arguments of GLM's tool calls: <c>&lt;arg_key&gt;name&lt;/arg_key&gt;&lt;arg_value&gt;value&lt;/arg_value&gt;</c> with white space between the
-/// tags. A value that may be any string is written as it is; strings of an enum or a pattern are too, and all others are JSON, with white space around
-/// them, as the reference has it.
+/// tags. A value that may be any string is written as it is, and so are strings of an enum or a pattern; all others are JSON, with white space around them.
 /// </summary>
 internal sealed class ArgumentForm(ValueGrammar values, MarkedText text) : IMemberForm
 {
@@ -46,7 +45,10 @@ internal sealed class ArgumentForm(ValueGrammar values, MarkedText text) : IMemb
         }
         else if (values.Lowering.Rule(values.Languages.Intersection(strings, values.AllStrings), CharacterForm.Raw) is >= 0 and int raw)
         {
-            Spaced(start, raw, end);
+            // A parser takes the text between the tags as it is: white space would belong to the value.
+            int close = _grammar.NewState();
+            _grammar.Call(start, raw, close);
+            text.Marker(close, Markers.ValueClose, end);
         }
 
         Formula others = values.Formulas.And(value, values.Formulas.Kinds(ValueKinds.All & ~ValueKinds.String));

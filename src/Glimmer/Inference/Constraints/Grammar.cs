@@ -9,16 +9,19 @@ internal sealed class Grammar
     private readonly State?[] _states;
     private readonly GrammarBuilder _builder;
     private readonly bool[] _live;
-    private readonly Dictionary<int, int> _ends;
+    private readonly HashSet<int> _ends;
+    private readonly List<(byte Low, byte High, int To)> _bytes = [];
+    private readonly List<(int Set, int To)> _tokens = [];
+    private readonly List<(int Start, int Return)> _calls = [];
+    private readonly HashSet<int> _seen = [];
+    private readonly Stack<int> _work = [];
 
     private Grammar(GrammarBuilder builder, int root, bool[] live)
     {
         _builder = builder;
         _live = live;
         _states = new State?[builder.States.Count];
-        _ends = [];
-        foreach ((_, int end) in builder.Rules)
-            _ends[end] = end;
+        _ends = [.. builder.Rules.Select(rule => rule.End)];
         Start = builder.Rules[root].Start;
         IsEmpty = !live[Start];
     }
@@ -43,31 +46,50 @@ internal sealed class Grammar
 
     private State Expand(int state)
     {
-        var bytes = new List<(byte, byte, int)>();
-        var tokens = new List<(int, int)>();
-        var calls = new List<(int, int)>();
-        var seen = new HashSet<int>();
-        var work = new Stack<int>([state]);
+        _bytes.Clear();
+        _tokens.Clear();
+        _calls.Clear();
+        _seen.Clear();
+        _work.Push(state);
         bool ends = false;
-        while (work.TryPop(out int s))
+        while (_work.TryPop(out int s))
         {
-            if (!_live[s] || !seen.Add(s))
+            if (!_live[s] || !_seen.Add(s))
                 continue;
-            ends |= _ends.ContainsKey(s);
+            ends |= _ends.Contains(s);
             GrammarBuilder.StateEdges edges = _builder.States[s];
-            bytes.AddRange(edges.Bytes.Where(e => _live[e.To]));
-            tokens.AddRange(edges.Tokens.Where(e => _live[e.To]));
+            foreach ((byte low, byte high, int to) in edges.Bytes)
+            {
+                if (_live[to])
+                    AddNew(_bytes, (low, high, to));
+            }
+
+            foreach ((int set, int to) in edges.Tokens)
+            {
+                if (_live[to])
+                    AddNew(_tokens, (set, to));
+            }
+
             foreach ((int rule, int to) in edges.Calls)
             {
                 if (_live[to] && _live[_builder.Rules[rule].Start])
-                    calls.Add((_builder.Rules[rule].Start, to));
+                    AddNew(_calls, (_builder.Rules[rule].Start, to));
             }
 
             foreach (int to in edges.Empty)
-                work.Push(to);
+                _work.Push(to);
         }
 
-        return new State([.. bytes.Distinct()], [.. tokens.Distinct()], [.. calls.Distinct()], ends);
+        OthersMove others = _seen.Count == 1 && _builder.TakeOthers.Contains(state) ? OthersMove.All
+            : _bytes.TrueForAll(e => e.High < 0x80) ? OthersMove.None
+            : OthersMove.Some;
+        return new State([.. _bytes], [.. _tokens], [.. _calls], ends, others);
+    }
+
+    private static void AddNew<T>(List<T> list, T item)
+    {
+        if (list.Count > 16 || !list.Contains(item)) // Twice does no harm.
+            list.Add(item);
     }
 
     /// <summary>The states from which the end of their rule can be reached by some text.</summary>
@@ -126,9 +148,22 @@ internal sealed class Grammar
     }
 
     /// <summary>Moves of a state. Calls hold the first state of the called rule and the state to return to.</summary>
-    internal sealed record State((byte Low, byte High, int To)[] Bytes, (int Set, int To)[] Tokens, (int Start, int Return)[] Calls, bool Ends)
+    internal sealed record State((byte Low, byte High, int To)[] Bytes, (int Set, int To)[] Tokens, (int Start, int Return)[] Calls, bool Ends, OthersMove Others)
     {
         /// <summary>Whether the rule is over here in any case: a call that returns here need not be remembered.</summary>
-        public bool OnlyEnds => Ends && Bytes.Length == 0 && Tokens.Length == 0 && Calls.Length == 0;
+        public bool OnlyEnds { get; } = Ends && Bytes.Length == 0 && Tokens.Length == 0 && Calls.Length == 0;
+    }
+
+    /// <summary>Which characters outside of ASCII the byte edges of a state take.</summary>
+    internal enum OthersMove : byte
+    {
+        /// <summary>None.</summary>
+        None,
+
+        /// <summary>Some, or all in a way that only a walk tells.</summary>
+        Some,
+
+        /// <summary>All, each of them to the end of the rule.</summary>
+        All,
     }
 }

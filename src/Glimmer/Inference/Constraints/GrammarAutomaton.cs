@@ -14,8 +14,10 @@ internal sealed class GrammarAutomaton
     private const int MaxThreads = 20_000;
     private readonly Grammar _grammar;
     private readonly Dictionary<ulong[], GrammarState> _states = new(new KernelComparer());
+    private readonly Dictionary<ulong, GrammarState> _singles = []; // states with one thread in their kernel
     private readonly Dictionary<(int Return, int Below), ReturnStack> _stacks = [];
-    private readonly HashSet<(int, int)> _seen = [];
+    private readonly HashSet<ulong> _seen = [];
+    private readonly List<(Grammar.State State, ReturnStack? Stack)> _threads = [];
     private readonly Stack<(int State, ReturnStack? Stack)> _work = [];
     private readonly List<(int State, ReturnStack? Stack)> _kernel = [];
     private int _nextStack = 1;
@@ -23,7 +25,7 @@ internal sealed class GrammarAutomaton
     public GrammarAutomaton(Grammar grammar)
     {
         _grammar = grammar;
-        _kernel.Add((grammar.Start, null));
+        Add(grammar.Start, null);
         Start = grammar.IsEmpty ? GrammarState.Dead : Intern();
     }
 
@@ -31,13 +33,31 @@ internal sealed class GrammarAutomaton
     public GrammarState Start { get; }
 
     /// <summary>Number of states met since the tables started.</summary>
-    public int Count => _states.Count;
+    public int Count => _states.Count + _singles.Count;
 
     /// <summary>The state after one more byte, or <see cref="GrammarState.Dead"/>.</summary>
     public GrammarState Step(GrammarState state, byte value)
     {
         GrammarState?[] next = state.Next ??= new GrammarState?[256];
         return next[value] ?? Fill(state, next, value);
+    }
+
+    /// <summary>The usual move.</summary>
+    public CharacterRun RunOf(GrammarState state) => state.Run ??= CharacterRun.Of(this, state);
+
+    /// <summary>The state after any character outside of ASCII, <see cref="GrammarState.Dead"/> when none is possible, null when it takes a walk to tell.</summary>
+    public GrammarState? StepOthers(GrammarState state)
+    {
+        _kernel.Clear();
+        foreach ((Grammar.State thread, ReturnStack? stack) in state.Threads)
+        {
+            if (thread.Others == Grammar.OthersMove.Some || (thread.Others == Grammar.OthersMove.All && stack is null))
+                return null;
+            if (thread.Others == Grammar.OthersMove.All)
+                Add(stack!.Return, stack.Below);
+        }
+
+        return _kernel.Count == 0 ? GrammarState.Dead : Intern();
     }
 
     /// <summary>The state after a token that edges name, or <see cref="GrammarState.Dead"/>.</summary>
@@ -63,7 +83,7 @@ internal sealed class GrammarAutomaton
             foreach ((int set, int target) in thread.Tokens)
             {
                 if (Array.IndexOf(_grammar.TokenSets[set], id) >= 0)
-                    _kernel.Add((target, stack));
+                    Add(target, stack);
             }
         }
 
@@ -96,7 +116,7 @@ internal sealed class GrammarAutomaton
                 {
                     low = Math.Max(low, from);
                     high = Math.Min(high, to);
-                    _kernel.Add((target, stack));
+                    Add(target, stack);
                 }
             }
         }
@@ -106,56 +126,84 @@ internal sealed class GrammarAutomaton
         return result;
     }
 
+    // Where a rule is over in any case its return is taken at once, so that equal places are equal states.
+    private void Add(int state, ReturnStack? stack)
+    {
+        while (stack is not null && _grammar[state].OnlyEnds)
+            (state, stack) = (stack.Return, stack.Below);
+        _kernel.Add((state, stack));
+    }
+
     /// <summary>The state of the threads in the kernel, after all calls and returns.</summary>
     private GrammarState Intern()
     {
-        var key = new ulong[_kernel.Count];
-        for (int i = 0; i < key.Length; i++)
-            key[i] = ((ulong)(uint)_kernel[i].State << 32) | (uint)(_kernel[i].Stack?.Id ?? 0);
-        if (key.Length > 1)
+        if (_kernel.Count == 1)
         {
-            Array.Sort(key);
-            int distinct = 1;
-            for (int i = 1; i < key.Length; i++)
+            ulong single = Key(_kernel[0].State, _kernel[0].Stack);
+            if (!_singles.TryGetValue(single, out GrammarState? found))
             {
-                if (key[i] != key[distinct - 1])
-                    key[distinct++] = key[i];
+                Limit();
+                _singles.Add(single, found = Close());
             }
 
-            Array.Resize(ref key, distinct);
+            return found;
         }
 
+        var key = new ulong[_kernel.Count];
+        for (int i = 0; i < key.Length; i++)
+            key[i] = Key(_kernel[i].State, _kernel[i].Stack);
+        Array.Sort(key);
+        int distinct = 1;
+        for (int i = 1; i < key.Length; i++)
+        {
+            if (key[i] != key[distinct - 1])
+                key[distinct++] = key[i];
+        }
+
+        if (distinct == 1)
+        {
+            _kernel.RemoveRange(1, _kernel.Count - 1);
+            return Intern();
+        }
+
+        Array.Resize(ref key, distinct);
         if (_states.TryGetValue(key, out GrammarState? known))
             return known;
-        if (_states.Count >= MaxStates)
-        {
-            // Ids of stacks go on, so that stacks that texts still hold never equal new ones.
-            _states.Clear();
-            _stacks.Clear();
-        }
-
+        Limit();
         GrammarState made = Close();
         _states.Add(key, made);
         return made;
+    }
+
+    private static ulong Key(int state, ReturnStack? stack) => ((ulong)(uint)state << 32) | (uint)(stack?.Id ?? 0);
+
+    private void Limit()
+    {
+        if (Count < MaxStates)
+            return;
+        // Ids of stacks go on, so that stacks that texts still hold never equal new ones.
+        _states.Clear();
+        _singles.Clear();
+        _stacks.Clear();
     }
 
     private GrammarState Close()
     {
         _seen.Clear();
         _work.Clear();
+        _threads.Clear();
         foreach ((int State, ReturnStack? Stack) thread in _kernel)
             _work.Push(thread);
-        var threads = new List<(Grammar.State, ReturnStack?)>();
         bool canEnd = false;
         while (_work.TryPop(out (int State, ReturnStack? Stack) at))
         {
-            if (!_seen.Add((at.State, at.Stack?.Id ?? 0)))
+            if (!_seen.Add(Key(at.State, at.Stack)))
                 continue;
             if (_seen.Count > MaxThreads)
                 throw new ConstraintException($"The grammar is too ambiguous: one text has more than {MaxThreads} readings at once.");
             Grammar.State state = _grammar[at.State];
             if (state.Bytes.Length > 0 || state.Tokens.Length > 0)
-                threads.Add((state, at.Stack));
+                _threads.Add((state, at.Stack));
             foreach ((int start, int back) in state.Calls)
                 _work.Push((start, _grammar[back].OnlyEnds ? at.Stack : Push(back, at.Stack)));
             if (!state.Ends)
@@ -166,7 +214,7 @@ internal sealed class GrammarAutomaton
                 _work.Push((at.Stack.Return, at.Stack.Below));
         }
 
-        return new GrammarState { Threads = [.. threads], CanEnd = canEnd };
+        return new GrammarState { Threads = [.. _threads], CanEnd = canEnd };
     }
 
     private ReturnStack Push(int back, ReturnStack? below)

@@ -17,6 +17,9 @@ internal sealed class GrammarBuilder
     /// <summary>The sets of token ids that edges name.</summary>
     public List<int[]> TokenSets { get; } = [];
 
+    /// <summary>States whose only moves on bytes outside of ASCII are those of every character there, each to the end of the rule.</summary>
+    public HashSet<int> TakeOthers { get; } = [];
+
     public int NewState()
     {
         if (States.Count >= MaxStates)

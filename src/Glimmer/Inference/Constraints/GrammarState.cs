@@ -17,6 +17,9 @@ internal sealed class GrammarState
     /// <summary>Successor by byte: null when not known yet, <see cref="Dead"/> when there is none.</summary>
     public GrammarState?[]? Next { get; set; }
 
+    /// <summary>The usual move, when it has been asked for.</summary>
+    public CharacterRun? Run { get; set; }
+
     /// <summary>Successor by token id, for tokens that edges name.</summary>
     public Dictionary<int, GrammarState>? NextByToken { get; set; }
 

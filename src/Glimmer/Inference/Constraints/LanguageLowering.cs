@@ -17,6 +17,7 @@ internal enum CharacterForm
 internal sealed class LanguageLowering(GrammarBuilder grammar, LanguageArena arena)
 {
     private static readonly CodePointSet s_ascii = CodePointSet.Of(0, 127);
+    private static readonly CodePointSet s_others = CodePointSet.All.Intersect(s_ascii.Complement());
     private static readonly CodePointSet s_mustEscape = CodePointSet.FromRanges([(0, 31), ('"', '"'), ('\\', '\\')]);
     private readonly Dictionary<(CodePointSet Set, CharacterForm Form), int> _characters = [];
     private readonly Dictionary<(int Language, CharacterForm Form), int> _rules = [];
@@ -68,7 +69,10 @@ internal sealed class LanguageLowering(GrammarBuilder grammar, LanguageArena are
         {
             _characters.Add((set, form), rule = grammar.NewRule());
             (int start, int end) = grammar.Rules[rule];
-            Utf8(start, set.Intersect(s_ascii.Complement()), end);
+            CodePointSet others = set.Intersect(s_ascii.Complement());
+            Utf8(start, others, end);
+            if (others.Equals(s_others))
+                grammar.TakeOthers.Add(start);
             if (escapes)
                 Escapes(start, form == CharacterForm.JsonAny ? set : set.Intersect(s_mustEscape), end, form);
         }

@@ -1,16 +1,24 @@
+using System.Collections.Concurrent;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using Glimmer.Tokenization;
 
 namespace Glimmer.Inference.Constraints;
 
-/// <summary>
-/// The ordinary tokens of a vocabulary as a trie over their bytes, in depth-first order: a walk goes on at the next node when a byte is possible and at
-/// <see cref="Node.Skip"/> when it is not. Made once a tokenizer and shared by all constraints.
-/// </summary>
+/// <summary>The ordinary tokens of a vocabulary by their bytes. Made once a tokenizer and shared by all constraints; thread-safe.</summary>
+/// <remarks>
+/// Where a state takes nearly all characters and stays (inside of a JSON string), the tokens of these characters are one mask that is made once, and only the others are walked.
+/// </remarks>
 public sealed class TokenTrie
 {
-    private readonly Node[] _nodes;
-    private readonly int[] _same; // next token with the same bytes, or -1
+    // Fewer characters leave so many other tokens that a walk over all is as quick.
+    private const int LeastCharacters = 64;
+    private const int MostElsewhere = 16;
+    private const int MostSets = 64;
+
+    private readonly int[] _order;
+    private readonly TokenNodes _all;
+    private readonly ConcurrentDictionary<(AsciiSet Ascii, bool Others), CharacterTokens> _ofCharacters = [];
 
     /// <summary>Builds the trie of a tokenizer.</summary>
     /// <param name="tokenizer">The vocabulary; added tokens have no bytes in a constraint, only constraints that name them allow them.</param>
@@ -21,92 +29,82 @@ public sealed class TokenTrie
         var order = new List<int>();
         for (int id = 0; id < tokenizer.VocabularySize; id++)
         {
-            if (tokenizer.HasToken(id) && !tokenizer.IsAdded(id) && !tokenizer.IsSpecial(id) && tokenizer.TokenBytes(id).Length > 0)
+            if (tokenizer.HasToken(id) && !tokenizer.IsAdded(id) && !tokenizer.IsSpecial(id) && !tokenizer.TokenBytes(id).IsEmpty)
                 order.Add(id);
         }
 
         order.Sort((a, b) => tokenizer.TokenBytes(a).SequenceCompareTo(tokenizer.TokenBytes(b)) is var c && c != 0 ? c : a.CompareTo(b));
-        _same = new int[tokenizer.VocabularySize];
-        Array.Fill(_same, -1);
-        _nodes = Nodes(order);
-        MaxDepth = _nodes.Length == 0 ? 0 : _nodes.Max(n => n.Depth) + 1;
+        _order = [.. order];
+        _all = new TokenNodes(tokenizer, _order);
+        // Nearly every schema has strings.
+        _ofCharacters[(AsciiSet.InJsonStrings, true)] = CharacterTokens.Of(tokenizer, _order, AsciiSet.InJsonStrings, true);
     }
 
     /// <summary>The tokenizer the trie was made of.</summary>
     public Tokenizer Tokenizer { get; }
 
-    /// <summary>Words of 64 bits that a mask takes.</summary>
+    /// <summary>Words of 64 bits that a mask over the vocabulary takes.</summary>
     public int MaskLength => (Tokenizer.VocabularySize + 63) / 64;
 
-    /// <summary>Bytes of the longest token.</summary>
-    internal int MaxDepth { get; }
-
-    /// <summary>Sets the bits of all ordinary tokens whose bytes the automaton takes from a state.</summary>
+    /// <summary>Sets the bits of all tokens whose bytes an automaton takes from a state.</summary>
     internal void Walk(GrammarAutomaton automaton, GrammarState state, Span<ulong> mask)
     {
-        var path = new GrammarState[MaxDepth + 1];
+        var path = new GrammarState[_all.Depth + 1];
         path[0] = state;
-        ReadOnlySpan<Node> nodes = _nodes;
-        for (int i = 0; i < nodes.Length;)
-        {
-            Node node = nodes[i];
-            GrammarState next = automaton.Step(path[node.Depth], node.Byte);
-            if (next == GrammarState.Dead)
-            {
-                i = node.Skip;
-                continue;
-            }
-
-            path[node.Depth + 1] = next;
-            for (int id = node.Token; id >= 0; id = _same[id])
-                mask[id >> 6] |= 1UL << (id & 63);
-            i++;
-        }
+        if (!TryWalkRest(automaton, path, mask))
+            _all.Walk(automaton, path, mask);
     }
 
-    private Node[] Nodes(List<int> order)
+    // Takes the tokens of the usual characters as they are and walks the others only; false when there is no usual move, or too much beside it.
+    private bool TryWalkRest(GrammarAutomaton automaton, GrammarState[] path, Span<ulong> mask)
     {
-        var nodes = new List<Node>();
-        var open = new List<int>(); // nodes on the path of the previous token
-        int previous = -1;
-        foreach (int id in order)
+        CharacterRun run = automaton.RunOf(path[0]);
+        if (run.Next == GrammarState.Dead)
+            return false;
+        // Some characters may lead elsewhere at first, as where a name begins that is declared: the tokens that begin with them are walked.
+        CharacterRun after = automaton.RunOf(run.Next);
+        bool widens = after.Next != GrammarState.Dead && run.Ascii != after.Ascii && run.Ascii.IsWithin(after.Ascii) && run.TakesOthers == after.TakesOthers;
+        CharacterRun steady = widens ? after : run;
+        AsciiSet elsewhere = steady.Ascii.Without(run.Ascii);
+        if (steady.Ascii.Count < LeastCharacters || elsewhere.Count > MostElsewhere || OfCharacters(automaton, steady) is not { } tokens)
+            return false;
+        ulong[] known = tokens.Mask;
+        if (!steady.Reaches(automaton, tokens.Longest))
         {
-            ReadOnlySpan<byte> bytes = Tokenizer.TokenBytes(id);
-            int shared = previous < 0 ? 0 : bytes.CommonPrefixLength(Tokenizer.TokenBytes(previous));
-            if (previous >= 0 && shared == bytes.Length)
-            {
-                // Sorted order: equal bytes stand side by side.
-                _same[previous] = id;
-                previous = id;
-                continue;
-            }
-
-            Close(nodes, open, shared);
-            for (int d = shared; d < bytes.Length; d++)
-            {
-                open.Add(nodes.Count);
-                nodes.Add(new Node(bytes[d], d == bytes.Length - 1 ? id : -1, 0, d));
-            }
-
-            previous = id;
+            if (widens || !steady.StopsThere(automaton))
+                return false;
+            known = tokens.MaskOf(steady.Reach);
         }
 
-        Close(nodes, open, 0);
-        return [.. nodes];
+        Or(known, mask);
+        for (int b = 0; b < 128 && elsewhere.Count > 0; b++)
+        {
+            if (elsewhere.Contains((byte)b))
+                _all.WalkOnly((byte)b, automaton, path, mask);
+        }
+
+        tokens.Rest.Walk(automaton, path, mask);
+        return true;
     }
 
-    private static void Close(List<Node> nodes, List<int> open, int keep)
+    private CharacterTokens? OfCharacters(GrammarAutomaton automaton, CharacterRun run)
     {
-        Span<Node> span = CollectionsMarshal.AsSpan(nodes);
-        for (int d = open.Count - 1; d >= keep; d--)
-            span[open[d]] = span[open[d]] with { Skip = nodes.Count };
-        open.RemoveRange(keep, open.Count - keep);
+        if (_ofCharacters.TryGetValue((run.Ascii, run.TakesOthers), out CharacterTokens? known))
+            return known;
+        // Made for characters that come again and again, which few sets are.
+        CharacterRun next = automaton.RunOf(run.Next);
+        return next.Ascii != run.Ascii || next.TakesOthers != run.TakesOthers || _ofCharacters.Count >= MostSets ? null
+            : _ofCharacters.GetOrAdd((run.Ascii, run.TakesOthers), CharacterTokens.Of(Tokenizer, _order, run.Ascii, run.TakesOthers));
     }
 
-    /// <summary>One byte of one or more tokens.</summary>
-    /// <param name="Byte">The byte.</param>
-    /// <param name="Token">First token that ends here, or -1.</param>
-    /// <param name="Skip">Index of the first node that does not lie below this one.</param>
-    /// <param name="Depth">Number of bytes before this one.</param>
-    internal readonly record struct Node(byte Byte, int Token, int Skip, int Depth);
+    private static void Or(ReadOnlySpan<ulong> more, Span<ulong> mask)
+    {
+        mask = mask[..more.Length];
+        Span<Vector<ulong>> wide = MemoryMarshal.Cast<ulong, Vector<ulong>>(mask);
+        ReadOnlySpan<Vector<ulong>> wideMore = MemoryMarshal.Cast<ulong, Vector<ulong>>(more);
+        for (int i = 0; i < wide.Length; i++)
+            wide[i] |= wideMore[i];
+        for (int i = wide.Length * Vector<ulong>.Count; i < mask.Length; i++)
+            mask[i] |= more[i];
+    }
 }

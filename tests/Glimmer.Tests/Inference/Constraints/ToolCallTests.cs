@@ -58,6 +58,25 @@ public sealed class ToolCallTests
         Assert.True(differences.Count == 0, string.Join('\n', differences));
     }
 
+    [SkippableTheory]
+    [InlineData("<arg_value>celsius</arg_value>", true)]
+    [InlineData("<arg_value> celsius</arg_value>", false)]
+    [InlineData("<arg_value>celsius\n</arg_value>", false)]
+    [InlineData("<arg_value>AB12</arg_value>", true)]
+    [InlineData("<arg_value>\nAB12</arg_value>", false)]
+    [InlineData("<arg_value>\n12 </arg_value>", true)]
+    [InlineData("<arg_value> 13</arg_value>", false)]
+    public void White_space_stands_around_JSON_and_never_around_the_strings_of_an_enum_or_a_pattern(string value, bool isAccepted)
+    {
+        Skip.If(Fixtures.Folder(Path.Combine("tokenizer", "glm-32k")) is null);
+        using JsonDocument tool = JsonDocument.Parse("""
+            {"name":"f","parameters":{"type":"object","properties":{"x":{"anyOf":[{"enum":["celsius","kelvin",12]},{"type":"string","pattern":"^[A-Z]{2}[0-9]+$"}]}},"required":["x"]}}
+            """);
+        Constraint constraint = Constraint.FromTools(Recordings.Trie, [ToolDefinition.FromJson(tool.RootElement)], new ToolCallOptions { Choice = ToolChoice.Required });
+        (int taken, int length, bool canEnd) = Walk(constraint, $"<tool_call>f<arg_key>x</arg_key>{value}</tool_call>");
+        Assert.Equal(isAccepted, taken == length && canEnd);
+    }
+
     private static (int Taken, int Length, bool CanEnd) Walk(Constraint constraint, string text)
     {
         int[] ids = constraint.Tokenizer.Encode(text, EncodeOptions.RenderedPrompt);
