@@ -87,6 +87,8 @@ internal static class GlimmerCommand
         root.Add(new UsageCommand(terminal));
         root.Add(new ScoreCommand(terminal));
         root.Add(new EvalCommand(terminal));
+        root.Add(PretrainCommand.Pretrain(terminal));
+        root.Add(PretrainCommand.Midtrain(terminal));
         root.Add(new TokenizeCommand(terminal));
         root.Add(new TokenizerCommand(terminal));
         root.Add(new InspectCommand(terminal));

@@ -39,6 +39,17 @@ internal sealed class ProgressLine(Terminal terminal) : IDisposable
     /// <summary>Shows whatever is reported.</summary>
     public IProgress<T> Of<T>(Func<T, string> text) => new Reporter<T>(value => Show(text(value)));
 
+    /// <summary>Removes the line, so that another one can be written.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            if (_written)
+                terminal.Error.Write("\r\e[K");
+            _written = false;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Tensors;
@@ -27,7 +28,7 @@ public sealed class Trainer : IDisposable
     /// <param name="options">How to train.</param>
     /// <exception cref="ArgumentException">MTP is asked for but the model has no MTP layer.</exception>
     public Trainer(CausalLm model, Compute c, TrainerOptions options)
-        : this(model, c, options, model.Parameters, new Optimizer(model, options.Optimizer))
+        : this(model, c, options, model.Parameters, new Optimizer(ParameterRule.For(model, options.Optimizer).Where(rule => options.NextTokenDepths > 0 || !IsNextToken(model, rule.Parameter)), options.Optimizer))
     {
     }
 
@@ -109,6 +110,10 @@ public sealed class Trainer : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Optimizer.Dispose();
+
+    // Without an MTP loss its layer has no gradient, and decay alone would wear it away.
+    private static bool IsNextToken(CausalLm model, Parameter parameter) =>
+        parameter.Name.StartsWith(string.Create(CultureInfo.InvariantCulture, $"model.layers.{model.Config.NumHiddenLayers}."), StringComparison.Ordinal);
 
     private void ForwardBackward(MicroBatch micro, double[] counts, double mtpWeight, double[] losses)
     {

@@ -36,6 +36,19 @@ public sealed record TrainingCheckpoint
         (trainer.Steps, trainer.TokensSeen, trainer.Optimizer.Steps) = (Steps, TokensSeen, OptimizerSteps);
     }
 
+    /// <summary>Lets a trainer go on with optimizer and counters of a run that was done with other parameters or options: what the run had no state for starts from zero.</summary>
+    /// <param name="trainer">A trainer of a model that was loaded from <see cref="Folder"/>.</param>
+    /// <exception cref="ModelFormatException">A tensor has another size: the checkpoint belongs to another model or optimizer.</exception>
+    public void Continue(Trainer trainer)
+    {
+        string optimizer = Path.Combine(Folder, "optimizer");
+        HashSet<string> stored;
+        using (WeightSource source = SafetensorsWeights.Open(optimizer))
+            stored = [.. source.Tensors.Select(tensor => tensor.Name)];
+        TensorFiles.Read(optimizer, trainer.Optimizer.State.Where(state => stored.Contains(state.Key)));
+        (trainer.Steps, trainer.TokensSeen, trainer.Optimizer.Steps) = (Steps, TokensSeen, OptimizerSteps);
+    }
+
     /// <summary>Reads <c>trainer_state.json</c>.</summary>
     internal static TrainingCheckpoint Read(string folder)
     {

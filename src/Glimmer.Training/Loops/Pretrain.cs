@@ -1,0 +1,154 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Glimmer.Data.Mixing;
+using Glimmer.Data.Tokens;
+using Glimmer.Models;
+using Glimmer.Operations;
+using Glimmer.Training.Batching;
+using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Recipes;
+using Glimmer.Training.Schedules;
+
+namespace Glimmer.Training.Loops;
+
+/// <summary>Pre-training and mid-training: a stage of next-token prediction on text.</summary>
+/// <remarks>
+/// Both are the same loop. Mid-training starts from trained weights, packs by best fit instead of cutting documents, and may change the base of the rotary embedding and the length of the
+/// rows.
+/// </remarks>
+public static class Pretrain
+{
+    /// <summary>Runs a stage, or goes on with it.</summary>
+    /// <param name="recipe">What to do.</param>
+    /// <param name="threads">Computing threads.</param>
+    /// <param name="progress">Told after every step.</param>
+    /// <param name="stop">Asks to stop after the step that is being taken; a checkpoint is written.</param>
+    /// <exception cref="RecipeException">The recipe lacks a value, or values do not fit together.</exception>
+    /// <exception cref="Glimmer.ModelFormatException">Model or data cannot be read.</exception>
+    /// <exception cref="ArithmeticException">A gradient is not finite and the recipe says to stop.</exception>
+    public static RunResult Run(TrainingRecipe recipe, int threads, IProgress<RunProgress>? progress = null, CancellationToken stop = default)
+    {
+        Check(recipe);
+        Directory.CreateDirectory(recipe.Output);
+        File.WriteAllText(Path.Combine(recipe.Output, "recipe.yaml"), RecipeFile.Write(recipe, RecipeJson.Default.TrainingRecipe));
+        using var c = new Compute(threads);
+
+        // Weights: random, or those of a checkpoint.
+        bool isNew = File.Exists(recipe.Model);
+        string start = isNew ? Path.Combine(recipe.Output, "initial") : new CheckpointFolder(recipe.Model, null!).Latest?.Folder ?? recipe.Model;
+        if (isNew && !Directory.Exists(start))
+            ModelInitializer.Write(File.ReadAllText(recipe.Model), start, recipe.Seed);
+        using Checkpoint checkpoint = Checkpoint.Open(start);
+        string configJson = recipe.RopeTheta is { } theta ? WithRopeTheta(checkpoint.ConfigJson, theta) : checkpoint.ConfigJson;
+        using CausalLm model = checkpoint.LoadModel(c.Team, ModelConfig.Parse(Encoding.UTF8.GetBytes(configJson)));
+        var weights = new ModelWeights(model, configJson, recipe.Tokenizer ?? (isNew ? null : start));
+
+        // Data: tokenised shards, mixed, in rows.
+        var sources = recipe.Data.Select(data => (Data: data, Shards: TokenShards.Open(data.Path))).ToList();
+        try
+        {
+            foreach ((DataRecipe data, TokenShards shards) in sources)
+                CheckVocabulary(data.Path, shards, model.Config);
+            var mixture = new Mixture<int[]>(
+                [.. sources.Select(source => new MixtureSource<int[]>(source.Data.Name ?? Path.GetFileNameWithoutExtension(source.Data.Path), source.Shards, source.Data.Weight)
+                {
+                    MaxEpochs = source.Data.MaxEpochs ?? double.PositiveInfinity,
+                })],
+                recipe.Seed, document => document.Length);
+            var batches = new RowBatches(RowsOf(mixture, recipe), recipe.MicroBatchRows);
+
+            using var trainer = new Trainer(model, c, OptionsOf(recipe));
+            if (recipe.Continue)
+                TrainingCheckpoint.Read(start).Continue(trainer);
+            var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe)) { HeldOut = HeldOutOf(recipe, model.Config) };
+            return run.Run(progress, stop);
+        }
+        finally
+        {
+            sources.ForEach(source => source.Shards.Dispose());
+        }
+    }
+
+    private static TrainerOptions OptionsOf(TrainingRecipe recipe) => new()
+    {
+        Optimizer = recipe.Optimizer.ToOptions(),
+        LearningRate = recipe.LearningRate.Schedule(recipe.Tokens),
+        ClipNorm = recipe.Optimizer.ClipNorm,
+        NextTokenDepths = recipe.Mtp.Depths,
+        NextTokenWeight = Schedule.Piecewise((0, recipe.Mtp.Weight), (recipe.Mtp.FinalFromTokens, recipe.Mtp.FinalWeight ?? recipe.Mtp.Weight)),
+        BiasRate = Schedule.Constant(recipe.Balance.BiasRate),
+        BalanceWeight = recipe.Balance.SequenceWeight,
+        ZLossWeight = recipe.Balance.ZLossWeight,
+        RecomputeBlocks = recipe.Recompute,
+        NotFinite = recipe.NotFinite,
+    };
+
+    private static RunOptions RunOptionsOf(TrainingRecipe recipe)
+    {
+        BatchRecipe batch = recipe.Batch;
+        var size = new BatchSize(batch.StartTokens ?? batch.Tokens, batch.Tokens, Math.Max(1, batch.RampTokens), recipe.SequenceLength);
+        return new RunOptions
+        {
+            Folder = recipe.Output,
+            Tokens = recipe.Tokens,
+            BatchTokens = size.At,
+            SaveEvery = recipe.Save.Every,
+            KeepCheckpoints = recipe.Save.Keep,
+            SaveAsynchronously = recipe.Save.Asynchronous,
+            EvaluateEvery = recipe.HeldOut?.Every ?? 0,
+        };
+    }
+
+    private static IRowSource RowsOf(Mixture<int[]> mixture, TrainingRecipe recipe) => recipe.Packing == RowPacking.BestFit
+        ? new BestFitRows(mixture, recipe.SequenceLength, LongDocuments.Split, recipe.Seed)
+        : new CutRows(mixture, recipe.SequenceLength);
+
+    private static List<MicroBatch> HeldOutOf(TrainingRecipe recipe, ModelConfig config)
+    {
+        if (recipe.HeldOut is not { } heldOut)
+            return [];
+        using TokenShards shards = TokenShards.Open(heldOut.Path);
+        CheckVocabulary(heldOut.Path, shards, config);
+        var rows = new CutRows(new Mixture<int[]>([new MixtureSource<int[]>("held_out", shards, 1) { MaxEpochs = 1 }], recipe.Seed, document => document.Length), recipe.SequenceLength);
+        var batches = new RowBatches(rows, recipe.MicroBatchRows);
+        return [.. batches.Next((long)heldOut.Rows * recipe.SequenceLength) ?? throw new RecipeException($"held_out: '{heldOut.Path}' holds nothing to predict.")];
+    }
+
+    private static void Check(TrainingRecipe recipe)
+    {
+        Require(recipe.Model.Length > 0, "model: name a config.json to start from random weights, or the folder of a checkpoint or run.");
+        Require(File.Exists(recipe.Model) || Directory.Exists(recipe.Model), $"model: there is no file or folder '{recipe.Model}'.");
+        Require(recipe.Output.Length > 0, "output: name the folder of the run.");
+        Require(recipe.Data.Count > 0, "data: name at least one file or folder of tokenised shards.");
+        Require(recipe.Tokens > 0, "tokens: say how many tokens the run is to see.");
+        Require(recipe.SequenceLength > 0, $"sequence_length: {recipe.SequenceLength} is not above 0.");
+        Require(recipe.MicroBatchRows > 0, $"micro_batch_rows: {recipe.MicroBatchRows} is not above 0.");
+        Require(recipe.Batch.Tokens >= recipe.SequenceLength, $"batch.tokens: {recipe.Batch.Tokens} tokens do not hold a row of {recipe.SequenceLength}.");
+        Require(recipe.LearningRate.Peak > 0, $"learning_rate.peak: {recipe.LearningRate.Peak} is not above 0.");
+        Require(!recipe.Continue || Directory.Exists(recipe.Model), "continue: needs the folder of a run as model.");
+        Require(recipe.Save.Keep > 0, $"save.keep: {recipe.Save.Keep} is not above 0.");
+    }
+
+    private static void Require(bool condition, string message)
+    {
+        if (!condition)
+            throw new RecipeException(message);
+    }
+
+    private static void CheckVocabulary(string path, TokenShards shards, ModelConfig config)
+    {
+        if (shards.Shards.FirstOrDefault(shard => shard.VocabularySize > config.VocabSize) is { } larger)
+            throw new RecipeException($"'{path}': '{Path.GetFileName(larger.Path)}' was made with a tokenizer of {larger.VocabularySize} tokens, but the model has {config.VocabSize}. Tokenise it with the model's own tokenizer.");
+    }
+
+    // transformers writes rope_theta at the top level, or inside rope_parameters.
+    private static string WithRopeTheta(string configJson, double theta)
+    {
+        JsonObject json = JsonNode.Parse(configJson)!.AsObject();
+        if (json["rope_parameters"] is JsonObject parameters)
+            parameters["rope_theta"] = theta;
+        else
+            json["rope_theta"] = theta;
+        return json.ToJsonString(new System.Text.Json.JsonSerializerOptions { WriteIndented = true });
+    }
+}
