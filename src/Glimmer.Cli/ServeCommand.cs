@@ -37,6 +37,15 @@ internal sealed class ServeCommand : Command
     private readonly Option<string> _sampling = new("--sampling-defaults") { Description = "Where sampling defaults come from: model, openai.", DefaultValueFactory = _ => "model" };
     private readonly Option<int?> _thinkingTokens = NumberOption.Create("--max-thinking-tokens", "Most tokens of reasoning; then it is closed by force.", 1, int.MaxValue);
 
+    private readonly Option<string[]> _origins = new("--cors-allow-origins", "--allowed-origins") { Description = "Origin whose web pages may call, such as http://localhost:3000; repeatable.", HelpName = "origin" };
+    private readonly Option<long?> _bytes = NumberOption.Create("--max-request-bytes", "Largest body of a request. Default: 67108864.", 1L, long.MaxValue);
+    private readonly Option<double?> _requestTimeout = NumberOption.Create("--request-timeout", "Longest time of a request in seconds. Default: no limit.", 0d, 1e7, aboveMinimum: true);
+    private readonly Option<double?> _queueTimeout = NumberOption.Create("--queue-timeout", "Longest wait of a request for its first token in seconds; 0 for no limit. Default: 600.", 0d, 1e7);
+    private readonly Option<double?> _grace = NumberOption.Create("--shutdown-grace", "How long requests may go on when the server stops, in seconds. Default: 60.", 0d, 1e7);
+    private readonly Option<string> _images = new("--image-policy") { Description = "What to do with images, audio and files in user messages: reject, placeholder.", DefaultValueFactory = _ => "reject" };
+    private readonly Option<string> _anthropicThinking = new("--anthropic-thinking-default") { Description = "Whether models think when an Anthropic request does not say: on, off.", DefaultValueFactory = _ => "off" };
+    private readonly Option<ulong?> _seed = NumberOption.Create("--random-seed", "Seed of the seeds of requests that bring none. Default: a new one at each start.", 0UL, ulong.MaxValue);
+
     public ServeCommand(Terminal terminal)
         : base("serve", "Serve a model behind the OpenAI, Anthropic, Gemini and native APIs.")
     {
@@ -44,10 +53,12 @@ internal sealed class ServeCommand : Command
         _thinking.AcceptOnlyFromAmong("on", "off", "model");
         _preserve.AcceptOnlyFromAmong("on", "off");
         _sampling.AcceptOnlyFromAmong("model", "openai");
+        _images.AcceptOnlyFromAmong("reject", "placeholder");
+        _anthropicThinking.AcceptOnlyFromAmong("on", "off");
         Add(_path);
         _model = new ModelOptions().AddTo(this);
         foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
-            _thinking, _preserve, _sampling, _thinkingTokens])
+            _thinking, _preserve, _sampling, _thinkingTokens, _origins, _bytes, _requestTimeout, _queueTimeout, _grace, _images, _anthropicThinking, _seed])
             Add(option);
         Validators.Add(result =>
         {
@@ -114,6 +125,11 @@ internal sealed class ServeCommand : Command
                 WeightRoots = parsed.GetValue(_weightRoots) ?? [],
                 Host = parsed.GetValue(_host)!,
                 Port = parsed.GetValue(_port),
+                AllowedOrigins = parsed.GetValue(_origins) ?? [],
+                MaxRequestBytes = parsed.GetValue(_bytes) ?? 64L << 20,
+                ShutdownGrace = TimeSpan.FromSeconds(parsed.GetValue(_grace) ?? 60),
+                Images = parsed.GetValue(_images) == "placeholder" ? ImagePolicy.Placeholder : ImagePolicy.Reject,
+                AnthropicThinking = parsed.GetValue(_anthropicThinking) == "on",
                 Turns = new TurnDefaults
                 {
                     Thinking = parsed.GetValue(_thinking) switch { "on" => true, "off" => false, _ => null },
@@ -121,6 +137,9 @@ internal sealed class ServeCommand : Command
                     Sampling = parsed.GetValue(_sampling) == "openai" ? SamplingDefaults.OpenAi : SamplingDefaults.Model,
                     StrictMaxTokens = parsed.GetValue(_strict),
                     MaxThinkingTokens = parsed.GetValue(_thinkingTokens),
+                    RequestTimeout = parsed.GetValue(_requestTimeout) is { } longest ? TimeSpan.FromSeconds(longest) : null,
+                    QueueTimeout = parsed.GetValue(_queueTimeout) switch { null => TimeSpan.FromSeconds(600), 0 => null, { } wait => TimeSpan.FromSeconds(wait) },
+                    RandomSeed = parsed.GetValue(_seed),
                 },
             };
             options.Check();

@@ -38,13 +38,20 @@ public static class GlimmerEndpoints
         IReadOnlyList<IDialect> dialects = Dialects.Create(state);
         var boundary = new ErrorBoundary(dialects, app.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("Glimmer.Server"));
         var access = new AccessCheck(state.Options);
-        app.Use(next => context => boundary.InvokeAsync(context, next));
+        app.Use(next => context => CrossOrigin.Handle(context, state.Options.AllowedOrigins) ? Task.CompletedTask : boundary.InvokeAsync(context, next));
         app.UseRouting();
-        app.Use(next => context =>
+        app.Use(next => async context =>
         {
-            if (context.GetEndpoint()?.Metadata.GetMetadata<Access>() is { } needed && needed != Access.Open)
-                access.Require(context, needed == Access.Admin);
-            return next(context);
+            Access? needed = context.GetEndpoint()?.Metadata.GetMetadata<Access>();
+            if (needed is null || needed == Access.Open)
+            {
+                await next(context).ConfigureAwait(false);
+                return;
+            }
+
+            access.Require(context, needed == Access.Admin);
+            using ServerState.Visit visit = state.Enter();
+            await next(context).ConfigureAwait(false);
         });
         app.UseEndpoints(routes =>
         {

@@ -13,6 +13,9 @@ namespace Glimmer.Server;
 /// <summary>A server of its own: listens first, takes requests when it is given a model, and lets running ones finish when it stops.</summary>
 public sealed class GlimmerServer : IAsyncDisposable
 {
+    // For connections that are still open when requests are answered, or are to be cut.
+    private static readonly TimeSpan s_close = TimeSpan.FromSeconds(1);
+
     private readonly WebApplication _app;
 
     private GlimmerServer(WebApplication app) => _app = app;
@@ -38,13 +41,14 @@ public sealed class GlimmerServer : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = options.MaxRequestBytes;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(30);
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(240, TimeSpan.FromSeconds(5));
+            // EventStream has its own patience with clients that do not read.
+            kestrel.Limits.MinResponseDataRate = null;
         });
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownGrace);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = s_close);
         builder.Services.AddGlimmer(options);
         logging?.Invoke(builder.Logging);
         WebApplication app = builder.Build();
         app.MapGlimmer();
-        app.Lifetime.ApplicationStopping.Register(() => app.Services.GetRequiredService<ServerState>().Stop());
         try
         {
             await app.StartAsync(cancellationToken).ConfigureAwait(false);
@@ -71,9 +75,19 @@ public sealed class GlimmerServer : IAsyncDisposable
         await stopped.Task.ConfigureAwait(false);
     }
 
-    /// <summary>Refuses new requests, lets running ones finish within the grace, and stops.</summary>
+    /// <summary>Answers 503 to new requests, lets running ones finish within <see cref="ServerOptions.ShutdownGrace"/>, and stops.</summary>
     public async ValueTask DisposeAsync()
     {
+        ServerState state = _app.Services.GetRequiredService<ServerState>();
+        try
+        {
+            await state.StopAsync().WaitAsync(state.Options.ShutdownGrace, state.Time).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // The grace is over: what still runs is cut.
+        }
+
         await _app.StopAsync().ConfigureAwait(false);
         await _app.DisposeAsync().ConfigureAwait(false);
     }

@@ -39,9 +39,6 @@ public sealed record ServerOptions
     /// <summary>Most bytes of a request's body.</summary>
     public long MaxRequestBytes { get; init; } = 64L << 20;
 
-    /// <summary>Longest time of a request; null for no limit.</summary>
-    public TimeSpan? RequestTimeout { get; init; }
-
     /// <summary>How long running requests may go on when the server stops.</summary>
     public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(60);
 

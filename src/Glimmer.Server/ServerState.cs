@@ -9,6 +9,9 @@ namespace Glimmer.Server;
 /// <param name="time">The clock.</param>
 internal sealed class ServerState(ServerOptions options, TimeProvider time) : IAsyncDisposable
 {
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _running;
     private volatile TurnRunner? _runner;
     private volatile bool _isStopping;
 
@@ -38,14 +41,50 @@ internal sealed class ServerState(ServerOptions options, TimeProvider time) : IA
     /// <summary>The model is loaded.</summary>
     public void Use(TurnRunner runner) => _runner = runner;
 
+    /// <summary>Counts a request in; dispose of the result when it is answered.</summary>
+    public Visit Enter()
+    {
+        lock (_lock)
+            _running++;
+        return new Visit(this);
+    }
+
     /// <summary>No more requests are taken.</summary>
-    public void Stop() => _isStopping = true;
+    /// <returns>Done when those in progress are answered.</returns>
+    public Task StopAsync()
+    {
+        lock (_lock)
+        {
+            _isStopping = true;
+            if (_running == 0)
+                _idle.TrySetResult();
+        }
+
+        return _idle.Task;
+    }
 
     /// <summary>Writes what is left of the usage log.</summary>
     public async ValueTask DisposeAsync()
     {
         if (Usage is not null)
             await Usage.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private void Leave()
+    {
+        lock (_lock)
+        {
+            if (--_running == 0 && _isStopping)
+                _idle.TrySetResult();
+        }
+    }
+
+    /// <summary>A request in progress.</summary>
+    /// <param name="state">The server.</param>
+    internal readonly struct Visit(ServerState state) : IDisposable
+    {
+        /// <inheritdoc/>
+        public void Dispose() => state.Leave();
     }
 
     private static ApiException Unavailable(string message) => new(ApiErrorKind.Unavailable, message) { RetryAfter = TimeSpan.FromSeconds(2) };

@@ -34,7 +34,7 @@ internal static class RequestBody
         {
             throw new ApiException(ApiErrorKind.RequestTimeout, "The body of the request came too slowly.");
         }
-        catch (Exception error) when (error is InvalidDataException or ZstdException)
+        catch (Exception error) when (error is InvalidDataException or ZstdException or InvalidOperationException or EndOfStreamException && request.Headers.ContentEncoding.Count > 0)
         {
             throw ApiException.Invalid($"The body is not valid {request.Headers.ContentEncoding}.");
         }

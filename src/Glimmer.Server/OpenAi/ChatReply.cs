@@ -16,6 +16,7 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
     private readonly long _created = now.ToUnixTimeSeconds();
     private readonly Dictionary<int, AnswerFinished> _finished = [];
     private readonly Dictionary<int, List<TokenMade>> _pending = [];
+    private readonly Dictionary<int, string> _held = [];
     private TurnUsage _usage;
 
     /// <summary>The first chunk of an answer.</summary>
@@ -41,14 +42,18 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
             case ThinkingPart thinking when form.SeparateReasoning:
                 if (form.StreamReasoning)
                     AddChunk(stream, thinking.Answer, json => json.WriteString("reasoning_content", thinking.Text));
+                else
+                    _held[thinking.Answer] = _held.GetValueOrDefault(thinking.Answer) + thinking.Text;
                 break;
             case ThinkingPart thinking:
                 AddChunk(stream, thinking.Answer, json => json.WriteString("content", thinking.Text));
                 break;
             case TextPart text:
+                AddHeld(stream, text.Answer);
                 AddChunk(stream, text.Answer, json => json.WriteString("content", text.Text), (turn, Logprobs(turn, text.Answer)));
                 break;
             case CallStarted call:
+                AddHeld(stream, call.Answer);
                 AddCall(stream, call.Answer, call.Index, json =>
                 {
                     json.WriteString("id", call.Id);
@@ -68,6 +73,7 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
                 });
                 break;
             case AnswerFinished finished:
+                AddHeld(stream, finished.Answer);
                 AddFinish(stream, turn, finished);
                 break;
         }
@@ -149,6 +155,13 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
         if (form.ReturnTokenIds)
             WriteIds(json, "token_ids", [.. answer.Tokens.Select(token => token.Token.Token)]);
         json.WriteEndObject();
+    }
+
+    // Reasoning that is not to be streamed comes in one piece when it is over.
+    private void AddHeld(EventStream stream, int answer)
+    {
+        if (_held.Remove(answer, out string? reasoning))
+            AddChunk(stream, answer, json => json.WriteString("reasoning_content", reasoning));
     }
 
     private void AddFinish(EventStream stream, Turn turn, AnswerFinished finished)

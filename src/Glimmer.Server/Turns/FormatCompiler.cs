@@ -26,11 +26,38 @@ internal sealed class FormatCompiler(ServedModel model)
             _ => Constraint.FromLark(model.Trie, format.Text),
         }, parameter, cancellationToken);
 
-    /// <summary>The constraint of a turn that must call.</summary>
+    /// <summary>The constraint of a turn that must call, or whose calls are bound by schemas.</summary>
     /// <exception cref="ApiException">A schema cannot be expressed.</exception>
     public Task<Constraint> CallsAsync(IReadOnlyList<ToolDefinition> tools, ToolCallOptions options, CancellationToken cancellationToken) =>
         CompileAsync(
-            $"calls {options}\n{string.Join('\n', tools.Select(tool => tool.Data.ToJson()))}", () => Constraint.FromTools(model.Trie, tools, options), "tools", cancellationToken);
+            $"calls {options}\n{string.Join('\n', tools.Select(tool => tool.Data.ToJson()))}", () => Calls(tools, options), "tools", cancellationToken);
+
+    /// <summary>Whether the arguments of a tool's calls must be valid under its schema, or the request is refused.</summary>
+    public static bool IsStrict(ToolDefinition tool) => Inner(tool).Find("strict")?.AsBoolean == true;
+
+    // A schema that cannot be expressed binds a demanded call only when it says strict; else the arguments are free.
+    private Constraint Calls(IReadOnlyList<ToolDefinition> tools, ToolCallOptions options)
+    {
+        try
+        {
+            return Constraint.FromTools(model.Trie, tools, options);
+        }
+        catch (ConstraintException error) when (error.Keyword is not null && !tools.Any(IsStrict))
+        {
+            return Constraint.FromTools(model.Trie, [.. tools.Select(Loose)], options);
+        }
+    }
+
+    private static ToolDefinition Loose(ToolDefinition tool)
+    {
+        var loose = new DataObject();
+        foreach ((string key, DataValue value) in Inner(tool))
+            loose[key] = value;
+        loose["strict"] = false;
+        return new ToolDefinition(loose);
+    }
+
+    private static DataObject Inner(ToolDefinition tool) => tool.Data.Find("function") as DataObject ?? tool.Data;
 
     private async Task<Constraint> CompileAsync(string key, Func<Constraint> compile, string parameter, CancellationToken cancellationToken)
     {

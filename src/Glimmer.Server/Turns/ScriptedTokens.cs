@@ -26,6 +26,9 @@ public sealed class ScriptedTokens(int contextLength, Func<GenerationRequest, in
     /// <summary>Waited before each token; zero for none.</summary>
     public TimeSpan TokenDelay { get; init; }
 
+    /// <summary>Awaited before each token, with its index and what cancels the request; null for nothing. Tests hold answers back with it.</summary>
+    public Func<int, CancellationToken, Task>? BeforeToken { get; set; }
+
     /// <inheritdoc/>
     public ITokenStream Submit(GenerationRequest request, CancellationToken cancellationToken)
     {
@@ -59,6 +62,8 @@ public sealed class ScriptedTokens(int contextLength, Func<GenerationRequest, in
                 IReadOnlyList<int> tokens = request.MaxTokens == 0 ? [] : answers[answer].Tokens;
                 for (int i = 0; i < tokens.Count; i++)
                 {
+                    if (source.BeforeToken is { } wait)
+                        await wait(i, cancellationToken).ConfigureAwait(false);
                     if (source.TokenDelay > TimeSpan.Zero)
                         await Task.Delay(source.TokenDelay, cancellationToken).ConfigureAwait(false);
                     cancellationToken.ThrowIfCancellationRequested();

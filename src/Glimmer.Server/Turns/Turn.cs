@@ -23,6 +23,7 @@ public sealed class Turn
     public IReadOnlyList<int> Prompt => _prompt.Ids;
 
     /// <summary>What happens, in order. Ends when all answers are complete; a reader that stops early cancels the generation.</summary>
+    /// <exception cref="Http.ApiException">The request waited or ran longer than the server allows.</exception>
     /// <exception cref="OperationCanceledException">The client is gone, or the request was aborted.</exception>
     public async IAsyncEnumerable<TurnEvent> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -35,7 +36,8 @@ public sealed class Turn
         var finished = new List<AnswerFinished>();
         TimeProvider time = _runner.Time;
         long first = _start, last = _start;
-        IAsyncEnumerator<EngineToken> reader = _stream.ReadAllAsync(cancellationToken).GetAsyncEnumerator(CancellationToken.None);
+        using var clock = new TurnClock(_runner.Defaults, time, cancellationToken);
+        IAsyncEnumerator<EngineToken> reader = _stream.ReadAllAsync(clock.Token).GetAsyncEnumerator(CancellationToken.None);
         try
         {
             while (open > 0)
@@ -47,6 +49,7 @@ public sealed class Turn
                 }
                 catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
                 {
+                    clock.ThrowIfLate();
                     isAborted = true; // By another request. What was generated so far is the answer.
                     break;
                 }
@@ -54,6 +57,7 @@ public sealed class Turn
                 if (!isStarted)
                 {
                     isStarted = true;
+                    clock.Started();
                     yield return Started();
                 }
 

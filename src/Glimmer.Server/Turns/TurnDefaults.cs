@@ -27,6 +27,12 @@ public sealed record TurnDefaults
     /// <summary>Most tokens of reasoning of any request; null for no limit.</summary>
     public int? MaxThinkingTokens { get; init; }
 
+    /// <summary>Longest wait of a request for its first token; null for no limit.</summary>
+    public TimeSpan? QueueTimeout { get; init; } = TimeSpan.FromSeconds(600);
+
+    /// <summary>Longest time of a request; null for no limit.</summary>
+    public TimeSpan? RequestTimeout { get; init; }
+
     /// <summary>Seed of the seeds that requests without one get; null draws it at the start.</summary>
     public ulong? RandomSeed { get; init; }
 }

@@ -29,6 +29,9 @@ public sealed class TurnRunner
     /// <summary>The model.</summary>
     public ServedModel Model { get; }
 
+    /// <summary>What is decided where a request does not.</summary>
+    internal TurnDefaults Defaults => _defaults;
+
     /// <summary>The clock.</summary>
     internal TimeProvider Time { get; }
 
@@ -157,6 +160,9 @@ public sealed class TurnRunner
         }
         else if (request.Format is { } format)
             inner = await Model.Formats.FormatAsync(format, "response_format", cancellationToken).ConfigureAwait(false);
+        else if (request.Choice == CallChoice.Auto && Model.Template?.Grammar.ToolCalls == true && prompt.Tools.Any(FormatCompiler.IsStrict))
+            // The model decides whether to call; the arguments of strict tools are then those of the schema.
+            inner = await Model.Formats.CallsAsync(prompt.Tools, new ToolCallOptions { Parallel = request.ParallelCalls }, cancellationToken).ConfigureAwait(false);
         else if (budget is null || start == ReasoningStart.Closed)
             return null;
 

@@ -15,7 +15,7 @@ internal static class SmallVocabulary
             AddedTokens =
             [
                 ("<|endoftext|>", true), ("[gMASK]", true), ("<sop>", true), ("<|system|>", true), ("<|user|>", true), ("<|assistant|>", true), ("<|observation|>", true),
-                ("<think>", false), ("</think>", false), ("<tool_call>", false), ("</tool_call>", false), ("<arg_key>", false), ("</arg_key>", false), ("<arg_value>", false), ("</arg_value>", false),
+                ("<think>", false), ("</think>", false), ("<tool_call>", false), ("</tool_call>", false), ("<arg_key>", false), ("</arg_key>", false), ("<arg_value>", false), ("</arg_value>", false), ("<tool_response>", false), ("</tool_response>", false),
             ],
         });
 

@@ -78,6 +78,9 @@ internal sealed class WireServer : IAsyncDisposable
             .Select(item => item.Split('\n').Single(line => line.StartsWith("data: ", StringComparison.Ordinal))["data: ".Length..])];
     }
 
+    /// <summary>Stops the server; the test's clients live on.</summary>
+    public Task StopAsync() => _server.DisposeAsync().AsTask();
+
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
