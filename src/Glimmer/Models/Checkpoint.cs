@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Glimmer.Formats;
 using Glimmer.Kernels;
 using Glimmer.Models.Gguf;
+using Glimmer.Models.Megatron;
 using Glimmer.Operations;
 
 namespace Glimmer.Models;
@@ -91,13 +92,15 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>Opens a checkpoint.</summary>
     /// <param name="path">A folder with <c>config.json</c> and safetensors files, a <c>.safetensors</c> file or index, a <c>.gguf</c> file (any part of a
-    /// split one), or a folder that holds just one model in GGUF.</param>
+    /// split one), a folder that holds just one model in GGUF, or a folder under Megatron-core's names (<see cref="MegatronCheckpoint"/>).</param>
     /// <exception cref="ModelFormatException">Files are missing or malformed.</exception>
     /// <exception cref="UnsupportedModelException">The architecture or the quantisation is not supported.</exception>
     public static Checkpoint Open(string path)
     {
         if (Directory.Exists(path) && GgufIn(path) is string only)
             return OpenGguf(only);
+        if (Directory.Exists(path) && MegatronArguments.IsIn(path))
+            return OpenMegatron(path);
         return path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? OpenGguf(path) : OpenFolder(path);
     }
 
@@ -127,6 +130,13 @@ public sealed class Checkpoint : IDisposable
             file.Dispose();
             throw;
         }
+    }
+
+    private static Checkpoint OpenMegatron(string folder)
+    {
+        MegatronArguments arguments = MegatronArguments.Read(folder);
+        ModelConfig config = ModelConfig.Parse(Encoding.UTF8.GetBytes(arguments.ConfigJson), System.IO.Path.Combine(folder, MegatronArguments.FileName));
+        return new Checkpoint(folder, arguments.ConfigJson, MegatronWeights.Open(folder, config, arguments.RepeatsEmbedding), null, folder);
     }
 
     private static Checkpoint OpenFolder(string path)

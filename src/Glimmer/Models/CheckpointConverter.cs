@@ -92,43 +92,36 @@ public static class CheckpointConverter
         writer.Complete();
     }
 
-    private static void WriteFolder(Checkpoint source, string output, DType type, IProgress<ConversionProgress>? progress, CancellationToken cancellation)
+    /// <summary>Writes a checkpoint as a Hugging Face folder, complete or not at all.</summary>
+    /// <param name="source">The checkpoint.</param>
+    /// <param name="output">A folder that does not exist yet, or is empty.</param>
+    /// <param name="type">Type of the matrices: F32, BF16 or F16; null keeps every tensor as it is.</param>
+    /// <param name="progress">Told after each chunk of rows, or null.</param>
+    /// <param name="cancellation">Stops between chunks and leaves nothing behind.</param>
+    /// <exception cref="UnsupportedModelException">The type cannot be written, or a quantised weight cannot stay as it is.</exception>
+    /// <exception cref="IOException">The output exists, or cannot be written.</exception>
+    public static void WriteFolder(Checkpoint source, string output, DType? type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
     {
-        if (type is not (DType.F32 or DType.BF16 or DType.F16))
+        ArgumentNullException.ThrowIfNull(source);
+        if (type is not (null or DType.F32 or DType.BF16 or DType.F16))
         {
             throw new UnsupportedModelException(
                 $"safetensors checkpoints are written as f32, bf16 or f16, not {type}. Name an output ending in .gguf for block types.");
         }
 
-        if (File.Exists(output) || (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any()))
-            throw new IOException($"'{output}' exists already. Delete it or choose another name.");
-        string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
-        string temporary = $"{final}.{Guid.NewGuid():N}.partial";
-        Directory.CreateDirectory(temporary);
-        try
+        List<PlannedTensor> plan = [.. source.Weights.Tensors.Select(t => PlanFor(source.Weights, t, type))];
+        OutputFolder.Write(output, folder =>
         {
-            File.WriteAllText(Path.Combine(temporary, "config.json"), ConfigFor(source, type));
+            File.WriteAllText(Path.Combine(folder, "config.json"), type is { } written ? ConfigFor(source, written) : source.ConfigJson);
             if (source.Gguf is null)
-                CopyCompanions(source.Folder!, temporary);
+                CopyCompanions(source.Folder!, folder);
             else
-                TokenizerFromGguf.Write(source.Gguf, source.ConfigJson, temporary);
-            List<PlannedTensor> plan = [.. source.Weights.Tensors.Select(t => PlanFor(source.Weights, t, type))];
+                TokenizerFromGguf.Write(source.Gguf, source.ConfigJson, folder);
             var header = new Dictionary<string, string> { ["format"] = "pt" };
-            using (SafetensorsWriter writer = SafetensorsWriter.Create(temporary, [.. plan.Select(p => p.Target)], metadata: header))
-            {
-                Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
-                writer.Complete();
-            }
-
-            if (Directory.Exists(final))
-                Directory.Delete(final);
-            Directory.Move(temporary, final);
-        }
-        catch
-        {
-            Directory.Delete(temporary, recursive: true);
-            throw;
-        }
+            using SafetensorsWriter writer = SafetensorsWriter.Create(folder, [.. plan.Select(p => p.Target)], metadata: header);
+            Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
+            writer.Complete();
+        });
     }
 
     private static void Stream(
@@ -145,8 +138,11 @@ public static class CheckpointConverter
     }
 
     // Vectors and the router are small and sensitive: they keep a float type they already have.
-    private static PlannedTensor PlanFor(WeightSource weights, TensorInfo info, DType type)
+    private static PlannedTensor PlanFor(WeightSource weights, TensorInfo info, DType? wanted)
     {
+        if (wanted is null && (info.IsComputed || info.Type is not (DType.F32 or DType.BF16 or DType.F16)))
+            throw new UnsupportedModelException($"{info} is quantised and cannot stay as it is in a float checkpoint. Say what the weights become, for example bfloat16.");
+        DType type = wanted ?? info.Type;
         bool sensitive = info.Shape.Length < 2 || info.Name.EndsWith(".mlp.gate.weight", StringComparison.Ordinal);
         DType target = !sensitive || type == DType.F32 ? type : !info.IsComputed && info.Type is DType.BF16 or DType.F16 ? info.Type : DType.F32;
         bool copied = !info.IsComputed && info.Type == target;
