@@ -89,6 +89,9 @@ internal static class GlimmerCommand
         root.Add(new EvalCommand(terminal));
         root.Add(PretrainCommand.Pretrain(terminal));
         root.Add(PretrainCommand.Midtrain(terminal));
+        root.Add(new SftCommand(terminal));
+        root.Add(new ExportCommand(terminal));
+        root.Add(new InferCommand(terminal));
         root.Add(new TokenizeCommand(terminal));
         root.Add(new TokenizerCommand(terminal));
         root.Add(new InspectCommand(terminal));

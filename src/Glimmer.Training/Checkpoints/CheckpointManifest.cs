@@ -7,7 +7,8 @@ namespace Glimmer.Training.Checkpoints;
 /// <summary><c>manifest.json</c>: size and SHA-256 of every other file of a checkpoint.</summary>
 internal static class CheckpointManifest
 {
-    private const string FileName = "manifest.json";
+    /// <summary>Name of the file.</summary>
+    public const string FileName = "manifest.json";
 
     /// <summary>Lists the files that are there.</summary>
     public static void Write(string folder)

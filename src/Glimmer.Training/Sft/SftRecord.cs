@@ -50,6 +50,9 @@ public sealed record SftRecord
     /// <summary>Variables for the template (<c>chat_template_kwargs</c>), such as <c>enable_thinking</c>; null for none.</summary>
     public DataObject? TemplateVariables { get; init; }
 
+    /// <summary>Hash of the record as it stands in its file; decides whether it is held out, whatever else the file holds.</summary>
+    public ulong Hash { get; init; }
+
     /// <summary>The answer that should not be given, for preference training; null for none.</summary>
     public string? RejectedResponse { get; init; }
 

@@ -1,0 +1,97 @@
+using Glimmer.Models;
+using Glimmer.Training.Loops;
+using Glimmer.Training.Optimizers;
+
+namespace Glimmer.Training.Sft;
+
+/// <summary>How the learning rate falls after the warm-up.</summary>
+public enum RateDecay
+{
+    /// <summary>Half a cosine.</summary>
+    Cosine,
+
+    /// <summary>A straight line.</summary>
+    Linear,
+
+    /// <summary>It does not fall.</summary>
+    Constant,
+}
+
+/// <summary>A run of supervised fine-tuning. Defaults are those of ms-swift where it has the option.</summary>
+public sealed record SftOptions
+{
+    /// <summary>Folder or file of the model to start from; also one under Megatron-core's names.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>Data files; <c>path#n</c> takes n records.</summary>
+    public IReadOnlyList<string> Dataset { get; init; } = [];
+
+    /// <summary>Data files that are held out as a whole.</summary>
+    public IReadOnlyList<string> ValidationDataset { get; init; } = [];
+
+    /// <summary>Share of the records that is held out, chosen by the hash of each.</summary>
+    public double SplitDatasetRatio { get; init; }
+
+    /// <summary>Whether a bad record ends the run; otherwise it is left out and reported.</summary>
+    public bool Strict { get; init; }
+
+    /// <summary>How records become tokens and loss weights.</summary>
+    public SftSampleOptions Sample { get; init; } = new();
+
+    /// <summary>Whether empty think blocks carry no loss where the template can think, as ms-swift has it by itself.</summary>
+    public bool IgnoreEmptyThink { get; init; } = true;
+
+    /// <summary>Most tokens of a sample, and the length of a packed row; null for what the model was made for.</summary>
+    public int? MaxLength { get; init; }
+
+    /// <summary>What happens to longer samples.</summary>
+    public TruncationStrategy Truncation { get; init; } = TruncationStrategy.Delete;
+
+    /// <summary>Packing, batches, epochs, order. The row length is <see cref="MaxLength"/>.</summary>
+    public SftRowOptions Rows { get; init; } = new();
+
+    /// <summary>The adapter to train, with names as in <see cref="Sft.TargetModules"/>; null trains every weight.</summary>
+    public LoraOptions? Lora { get; init; }
+
+    /// <summary>Highest learning rate; null for 1e-4 with an adapter and 1e-5 without.</summary>
+    public double? LearningRate { get; init; }
+
+    /// <summary>Learning rate at the end.</summary>
+    public double MinLearningRate { get; init; }
+
+    /// <summary>Steps of the warm-up as a share of all steps, rounded up. Not looked at when <see cref="WarmupSteps"/> is set.</summary>
+    public double WarmupFraction { get; init; }
+
+    /// <summary>Steps of the warm-up; null for the share.</summary>
+    public long? WarmupSteps { get; init; }
+
+    /// <summary>How the learning rate falls.</summary>
+    public RateDecay Decay { get; init; } = RateDecay.Cosine;
+
+    /// <summary>Rule of the matrices. Adapters always use AdamW.</summary>
+    public MatrixRule Optimizer { get; init; } = MatrixRule.AdamW;
+
+    /// <summary>AdamW.</summary>
+    public AdamWOptions AdamW { get; init; } = new();
+
+    /// <summary>Decoupled decay of matrices.</summary>
+    public float WeightDecay { get; init; } = 0.1f;
+
+    /// <summary>Largest gradient norm; null for none.</summary>
+    public double? ClipNorm { get; init; } = 1;
+
+    /// <summary>Weight of the sequence balance loss of the routers. Their biases never move in fine-tuning.</summary>
+    public double BalanceWeight { get; init; }
+
+    /// <summary>Whether layers run again in the backward pass instead of keeping what they computed: less memory, the same bits.</summary>
+    public bool Recompute { get; init; }
+
+    /// <summary>Folder of the run, and when evaluations and checkpoints are made. Steps are set from the data unless given.</summary>
+    public required RunOptions Run { get; init; }
+
+    /// <summary>Whether checkpoints lose the optimizer's state when the run is over: small, but nothing goes on from them.</summary>
+    public bool DropOptimizer { get; init; }
+
+    /// <summary>Computing threads; changes no number.</summary>
+    public int Threads { get; init; } = Environment.ProcessorCount;
+}
