@@ -43,6 +43,16 @@ public sealed class Trainer : IDisposable
     {
     }
 
+    /// <summary>Prepares the training of some parameters of a model: weights of its own, factors of an attached adapter. Everything else stays as it is, of any type.</summary>
+    /// <param name="model">The model. It must outlive the trainer.</param>
+    /// <param name="c">Context whose threads train.</param>
+    /// <param name="options">How to train.</param>
+    /// <param name="rules">What is trained, and how.</param>
+    public Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<ParameterRule> rules)
+        : this(model, c, options, [.. rules.Select(rule => rule.Parameter)], new Optimizer(rules, options.Optimizer))
+    {
+    }
+
     private Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<Parameter> trained, Optimizer optimizer)
     {
         if (options.NextTokenDepths > 0 && model.NextToken is null)

@@ -32,6 +32,9 @@ internal sealed class AdamWParameter(Parameter parameter, Tensor mean, Tensor sq
     /// <summary>Decoupled decay.</summary>
     public float WeightDecay { get; } = weightDecay;
 
+    /// <summary>Factor of the learning rate.</summary>
+    public double RateFactor { get; init; } = 1;
+
     /// <summary>Updates so far. A step without a gradient does not count.</summary>
     public long Steps { get; set; }
 }
@@ -61,6 +64,7 @@ internal static unsafe class AdamW
 
     private static void Update(AdamWParameter p, long i, long end, double learningRate, AdamWOptions options)
     {
+        learningRate *= p.RateFactor;
         float keep = (float)(1 - (learningRate * p.WeightDecay)), meanRate = (float)(1 - options.Beta1), beta2 = (float)options.Beta2, squareRate = (float)(1 - options.Beta2);
         float rate = (float)(learningRate / (1 - Math.Pow(options.Beta1, p.Steps))), root = (float)Math.Sqrt(1 - Math.Pow(options.Beta2, p.Steps)), epsilon = (float)options.Epsilon;
         float* w = p.Parameter.Value!.F32Pointer;

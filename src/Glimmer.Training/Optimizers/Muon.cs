@@ -10,7 +10,11 @@ namespace Glimmer.Training.Optimizers;
 /// <param name="Momentum">fp32, of the same shape; changed by a step.</param>
 /// <param name="WeightDecay">Decoupled decay.</param>
 /// <param name="Split">How the matrix is cut into blocks.</param>
-internal sealed record MuonMatrix(Parameter Parameter, Tensor Momentum, float WeightDecay, MatrixSplit Split);
+internal sealed record MuonMatrix(Parameter Parameter, Tensor Momentum, float WeightDecay, MatrixSplit Split)
+{
+    /// <summary>Factor of the learning rate.</summary>
+    public float RateFactor { get; init; } = 1;
+}
 
 /// <summary>Runs the steps of Muon over many matrices, all products of one iteration as one list of work.</summary>
 /// <remarks>
@@ -207,6 +211,7 @@ internal sealed unsafe class Muon : IDisposable
 
     private void Store(Block block, float* y, float learningRate)
     {
+        learningRate *= block.Matrix.RateFactor;
         float decay = 1 - (learningRate * block.Matrix.WeightDecay);
         float rate = learningRate * _options.ScaleFactor * (_options.Scale == UpdateScale.LargerSide
             ? MathF.Sqrt(Math.Max(block.Part.Rows, block.Part.Columns))

@@ -28,9 +28,9 @@ public sealed class Optimizer : IDisposable
             if (rule.Rule == MatrixRule.Muon && parameter.Shape.Length != 2)
                 throw new ArgumentException($"Muon updates matrices; {parameter} is none. Give it to AdamW.", nameof(rules));
             if (rule.Rule == MatrixRule.Muon)
-                _matrices.Add(new MuonMatrix(parameter, Tensor.Allocate(DType.F32, parameter.Shape), rule.WeightDecay, rule.Split));
+                _matrices.Add(new MuonMatrix(parameter, Tensor.Allocate(DType.F32, parameter.Shape), rule.WeightDecay, rule.Split) { RateFactor = (float)rule.RateFactor });
             else
-                _others.Add(new AdamWParameter(parameter, Tensor.Allocate(DType.F32, parameter.Shape), Tensor.Allocate(DType.F32, parameter.Shape), rule.WeightDecay));
+                _others.Add(new AdamWParameter(parameter, Tensor.Allocate(DType.F32, parameter.Shape), Tensor.Allocate(DType.F32, parameter.Shape), rule.WeightDecay) { RateFactor = rule.RateFactor });
         }
 
         if (_matrices.Count > 0)

@@ -10,6 +10,9 @@ namespace Glimmer.Training.Optimizers;
 /// <param name="Split">Blocks that Muon orthogonalises each on its own.</param>
 public sealed record ParameterRule(Parameter Parameter, MatrixRule Rule, float WeightDecay, MatrixSplit Split)
 {
+    /// <summary>Factor of the learning rate, for parts that learn faster or slower than the rest.</summary>
+    public double RateFactor { get; init; } = 1;
+
     /// <summary>The rules of GLM for every trained parameter of a model.</summary>
     /// <remarks>
     /// Embedding and output matrix, those of the MTP layer too, and all vectors go to AdamW; every other matrix, the router among them, to Muon when the

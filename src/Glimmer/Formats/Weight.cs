@@ -83,3 +83,18 @@ internal sealed class ReorderedWeight(StoredWeight stored, Func<long, long> file
 
     public override void Release() => stored.Release();
 }
+
+/// <summary>A tensor under another name.</summary>
+internal sealed class RenamedWeight(Weight weight, string name)
+    : Weight(new TensorInfo(name, weight.Info.Type, weight.Info.Shape.ToArray(), weight.Info.SizeBytes, weight.Info.IsComputed))
+{
+    public override void ReadFloat32(long firstRow, int rows, Span<float> values) => weight.ReadFloat32(firstRow, rows, values);
+
+    public override void ReadStored(long firstRow, int rows, Span<byte> bytes) => weight.ReadStored(firstRow, rows, bytes);
+
+    public override Tensor? View() => weight.View();
+
+    public override void WillNeed() => weight.WillNeed();
+
+    public override void Release() => weight.Release();
+}

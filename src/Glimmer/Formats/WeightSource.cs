@@ -82,6 +82,17 @@ public sealed class WeightSource : IDisposable
     /// <exception cref="ModelFormatException">There is no such tensor.</exception>
     public Tensor? View(string name) => Weight(name).View();
 
+    /// <summary>The tensors of two sources as one, which owns the files of both from then on.</summary>
+    /// <param name="path">The file or folder, for messages.</param>
+    /// <param name="first">A source whose tensors appear under other names.</param>
+    /// <param name="names">The names of a tensor of the first source; several for one that is used several times.</param>
+    /// <param name="second">A source whose tensors keep their names and take the place of those of the first.</param>
+    internal static WeightSource Combine(string path, WeightSource first, Func<string, IEnumerable<string>> names, WeightSource second)
+    {
+        IEnumerable<Weight> renamed = first._weights.Values.SelectMany(weight => names(weight.Info.Name).Where(name => second.Find(name) is null).Select(name => new RenamedWeight(weight, name)));
+        return new WeightSource(path, renamed.Concat(second._weights.Values), [.. first._files, .. second._files]);
+    }
+
     /// <summary>The mapped files, each with the number of its bytes before the data of the tensors.</summary>
     internal IEnumerable<(MappedFile File, long HeaderBytes)> Files => _files.SelectMany(file => file.Files);
 

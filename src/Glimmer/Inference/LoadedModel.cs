@@ -103,6 +103,8 @@ public sealed class LoadedModel : IDisposable
     public static Tokenizer OpenTokenizer(Checkpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
+        if (checkpoint.Trunk is { } trunk)
+            return TokenizerFiles.OfAddition(trunk, checkpoint.Folder!);
         return checkpoint.Gguf is { } gguf ? TokenizerFiles.FromGguf(gguf) : Tokenizer.Load(checkpoint.Folder!);
     }
 

@@ -58,7 +58,7 @@ internal sealed class NextTokenDrafter(NextTokenHead head)
             Tensor logits = head.Logits(c, z);
             int vocabulary = logits.Shape[1];
             for (int i = 0; i < _drafting.Count; i++)
-                _drafting[i].Drafts[step] = MostLikely(logits.F32.Slice(i * vocabulary, vocabulary));
+                _drafting[i].Drafts[step] = head.TokenAt(MostLikely(logits.F32.Slice(i * vocabulary, vocabulary)));
 
             _batch.Clear();
             _rows.Clear();

@@ -22,6 +22,12 @@ public static class TokenizerFiles
             return FromGguf(file);
         }
 
+        if (AdditionIn(path) is { } addition)
+        {
+            using GgufFile trunk = GgufFile.Open(addition.Trunk);
+            return OfAddition(trunk, addition.Folder);
+        }
+
         bool isWeights = path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) || path.EndsWith("config.json", StringComparison.Ordinal)
             || path.EndsWith(".index.json", StringComparison.Ordinal);
         return Tokenizer.Load(isWeights ? Path.GetDirectoryName(Path.GetFullPath(path))! : path);
@@ -33,26 +39,50 @@ public static class TokenizerFiles
     public static Tokenizer FromGguf(GgufFile gguf)
     {
         ArgumentNullException.ThrowIfNull(gguf);
-        return Tokenizer.FromGguf(
-            new GgufTokenizerMetadata
-            {
-                Model = Text(gguf, "model"),
-                Pre = Text(gguf, "pre"),
-                Tokens = gguf.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) ? tokens.AsStrings() : [],
-                TokenTypes = gguf.TryGetValue("tokenizer.ggml.token_type", out GgufValue? types) ? types.AsIntegers() : null,
-                Merges = gguf.TryGetValue("tokenizer.ggml.merges", out GgufValue? merges) ? merges.AsStrings() : null,
-                BosTokenId = Id(gguf, "bos_token_id"),
-                EosTokenId = Id(gguf, "eos_token_id"),
-                EotTokenId = Id(gguf, "eot_token_id"),
-                EomTokenId = Id(gguf, "eom_token_id"),
-                PaddingTokenId = Id(gguf, "padding_token_id"),
-                UnknownTokenId = Id(gguf, "unknown_token_id"),
-                AddBosToken = Flag(gguf, "add_bos_token"),
-                AddEosToken = Flag(gguf, "add_eos_token"),
-                ChatTemplate = gguf.TryGetValue("tokenizer.chat_template", out GgufValue? template) ? template.AsString() : null,
-            },
-            gguf.Path);
+        return Tokenizer.FromGguf(MetadataOf(gguf), gguf.Path);
     }
+
+    /// <summary>Makes the tokenizer of an upcycled model: the trunk's, then the tokens of <c>tokenizer_additions.json</c>, with the template in <c>chat_template.jinja</c>.</summary>
+    /// <param name="trunk">The trunk's file.</param>
+    /// <param name="folder">The addition's folder.</param>
+    /// <exception cref="ModelFormatException">A file is missing or malformed, or the ids do not follow the trunk's.</exception>
+    public static Tokenizer OfAddition(GgufFile trunk, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(trunk);
+        string template = Path.Combine(folder, "chat_template.jinja");
+        GgufTokenizerMetadata metadata = MetadataOf(trunk);
+        IReadOnlyList<AddedToken> added = TokenizerAdditions.Read(Path.Combine(folder, TokenizerAdditions.FileName), metadata.Tokens.Count);
+        int end = metadata.Tokens.ToList().IndexOf("<|endoftext|>");
+        return Tokenizer.FromGguf(
+            metadata with
+            {
+                Tokens = [.. metadata.Tokens, .. added.Select(token => token.Text)],
+                TokenTypes = [.. metadata.TokenTypes ?? [.. Enumerable.Repeat(1, metadata.Tokens.Count)], .. added.Select(token => token.IsSpecial ? 3 : 4)],
+                BosTokenId = null,
+                EosTokenId = end < 0 ? metadata.EosTokenId : end,
+                PaddingTokenId = end < 0 ? metadata.PaddingTokenId : end,
+                ChatTemplate = File.Exists(template) ? File.ReadAllText(template) : null,
+            },
+            folder);
+    }
+
+    private static GgufTokenizerMetadata MetadataOf(GgufFile gguf) => new()
+    {
+        Model = Text(gguf, "model"),
+        Pre = Text(gguf, "pre"),
+        Tokens = gguf.TryGetValue("tokenizer.ggml.tokens", out GgufValue? tokens) ? tokens.AsStrings() : [],
+        TokenTypes = gguf.TryGetValue("tokenizer.ggml.token_type", out GgufValue? types) ? types.AsIntegers() : null,
+        Merges = gguf.TryGetValue("tokenizer.ggml.merges", out GgufValue? merges) ? merges.AsStrings() : null,
+        BosTokenId = Id(gguf, "bos_token_id"),
+        EosTokenId = Id(gguf, "eos_token_id"),
+        EotTokenId = Id(gguf, "eot_token_id"),
+        EomTokenId = Id(gguf, "eom_token_id"),
+        PaddingTokenId = Id(gguf, "padding_token_id"),
+        UnknownTokenId = Id(gguf, "unknown_token_id"),
+        AddBosToken = Flag(gguf, "add_bos_token"),
+        AddEosToken = Flag(gguf, "add_eos_token"),
+        ChatTemplate = gguf.TryGetValue("tokenizer.chat_template", out GgufValue? template) ? template.AsString() : null,
+    };
 
     /// <summary>The chat template of a tokenizer with the special tokens that templates name; null when it has none.</summary>
     /// <exception cref="ModelFormatException">The template is malformed.</exception>
@@ -79,6 +109,12 @@ public static class TokenizerFiles
         result.WriteTokenizerJson(file.Stream, layout);
         file.Commit();
         return path;
+    }
+
+    private static (string Folder, string Trunk)? AdditionIn(string path)
+    {
+        string folder = Directory.Exists(path) ? path : Path.GetDirectoryName(Path.GetFullPath(path))!, config = Path.Combine(folder, "config.json");
+        return File.Exists(config) && Models.Upcycling.TrunkReference.Read(File.ReadAllText(config), config) is { } reference ? (folder, reference.Find(folder)) : null;
     }
 
     private static string? GgufIn(string path)

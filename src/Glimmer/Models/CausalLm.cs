@@ -19,15 +19,16 @@ public abstract class CausalLm : IDisposable
     private readonly Parameter _head;
     private PackCache? _packCache;
     private ExpertStore? _experts;
+    private LoraAdapter? _adapter;
 
     private protected CausalLm(ModelConfig config, ParameterLoader load)
     {
         Config = config;
         _parameters = load.Parameters;
         _pass = new ForwardPass(config);
-        _embedding = load.Matrix("model.embed_tokens.weight", config.VocabSize, config.HiddenSize);
+        _embedding = load.VocabularyMatrix("model.embed_tokens.weight", config.VocabSize, config.HiddenSize);
         _finalNorm = load.Vector("model.norm.weight", config.HiddenSize);
-        _head = load.IsTied(config) ? _embedding : load.Matrix("lm_head.weight", config.VocabSize, config.HiddenSize);
+        _head = load.IsTied(config) ? _embedding : load.VocabularyMatrix("lm_head.weight", config.VocabSize, config.HiddenSize);
         Rotation = NewRotation();
     }
 
@@ -91,7 +92,7 @@ public abstract class CausalLm : IDisposable
     /// <param name="hidden">[T, D].</param>
     /// <returns>[T, V].</returns>
     /// <remarks>Adapters are those of the last forward pass, whose rows these are.</remarks>
-    public Tensor Logits(Compute c, Tensor hidden) => Linear.Forward(c, hidden, _head);
+    public Tensor Logits(Compute c, Tensor hidden) => OutputProduct.Forward(c, hidden, _head);
 
     /// <summary>Logits of some rows of the hidden states of the last forward pass.</summary>
     /// <param name="c">Context.</param>
@@ -135,6 +136,7 @@ public abstract class CausalLm : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _adapter?.Dispose();
         foreach (DecoderLayer layer in _layers)
             layer.Dispose();
         NextToken?.Dispose();
@@ -157,6 +159,16 @@ public abstract class CausalLm : IDisposable
             if (isFree)
                 return number;
         }
+    }
+
+    /// <summary>The adapter that is part of the checkpoint (of an addition to a trunk); null for none.</summary>
+    public LoraAdapter? Adapter => _adapter;
+
+    /// <summary>Attaches an adapter that belongs to the checkpoint.</summary>
+    internal void KeepAdapter(LoraAdapter adapter)
+    {
+        _adapter = adapter;
+        adapter.Attach(this);
     }
 
     /// <summary>Takes over what the packed weights live in. With a store, experts stay in the file and everything else moves into memory.</summary>

@@ -19,8 +19,9 @@ public sealed class Checkpoint : IDisposable
     private ModelConfig? _config;
     private GenerationConfig? _generation;
 
-    private Checkpoint(string path, string? configJson, WeightSource weights, GgufFile? gguf, string? folder)
+    private Checkpoint(string path, string? configJson, WeightSource weights, GgufFile? gguf, string? folder, GgufFile? trunk = null)
     {
+        Trunk = trunk;
         Path = path;
         _configJson = configJson;
         Weights = weights;
@@ -39,6 +40,9 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>The Hugging Face folder, or null.</summary>
     public string? Folder { get; }
+
+    /// <summary>The file of the trunk, when the folder holds an addition to one (<see cref="Upcycling.TrunkReference"/>); else null.</summary>
+    public GgufFile? Trunk { get; }
 
     /// <summary>The configuration as JSON text with Hugging Face keys: the content of <c>config.json</c>, or the metadata of a GGUF file translated.</summary>
     /// <exception cref="ModelFormatException">There is no <c>config.json</c>.</exception>
@@ -80,6 +84,8 @@ public sealed class Checkpoint : IDisposable
             cache?.Complete();
             model.KeepPacked(cache, experts);
             Weights.ReleaseAll();
+            if (Trunk is not null && File.Exists(System.IO.Path.Combine(Folder!, "adapter_config.json")))
+                model.KeepAdapter(LoraAdapter.Load(model, Folder!));
             return model;
         }
         catch
@@ -146,7 +152,25 @@ public sealed class Checkpoint : IDisposable
         string? json = File.Exists(configPath) ? File.ReadAllText(configPath) : null;
         if (path.EndsWith("config.json", StringComparison.Ordinal))
             path = folder;
+        if (json is not null && Upcycling.TrunkReference.Read(json, configPath) is { } reference)
+            return OpenAddition(path, folder, json, reference);
         return new Checkpoint(path, json, SafetensorsWeights.Open(path, json is null ? null : Fp8Block(configPath, json)), null, folder);
+    }
+
+    private static Checkpoint OpenAddition(string path, string folder, string json, Upcycling.TrunkReference reference)
+    {
+        ModelConfig config = ModelConfig.Parse(Encoding.UTF8.GetBytes(json), System.IO.Path.Combine(folder, "config.json"));
+        Checkpoint trunk = OpenGguf(reference.Find(folder));
+        try
+        {
+            WeightSource addition = SafetensorsWeights.Open(folder + "/model.safetensors");
+            return new Checkpoint(path, json, WeightSource.Combine(path, trunk.Weights, name => reference.NamesOf(name, config), addition), null, folder, trunk.Gguf);
+        }
+        catch
+        {
+            trunk.Dispose();
+            throw;
+        }
     }
 
     // A folder without safetensors whose GGUF files are one model (one file, or the parts of one).

@@ -161,16 +161,22 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>Writes the adapter, both files complete or not at all.</summary>
     /// <param name="folder">An existing folder.</param>
     /// <param name="baseModel">Name or path of the model it belongs to.</param>
-    public void Save(string folder, string? baseModel = null)
+    public void Save(string folder, string? baseModel = null) => Save(folder, baseModel, DType.F32);
+
+    /// <summary>Writes the adapter in a type of floats: F32, BF16 or F16.</summary>
+    internal void Save(string folder, string? baseModel, DType type)
     {
         Parameter[] parameters = [.. Parameters.OrderBy(parameter => parameter.Name, StringComparer.Ordinal)];
         using (SafetensorsWriter writer = SafetensorsWriter.Create(
-            folder, [.. parameters.Select(parameter => new TensorInfo(parameter.Name, DType.F32, parameter.Shape))], metadata: new Dictionary<string, string> { ["format"] = "pt" }, name: "adapter_model"))
+            folder, [.. parameters.Select(parameter => new TensorInfo(parameter.Name, type, parameter.Shape))], metadata: new Dictionary<string, string> { ["format"] = "pt" }, name: "adapter_model"))
         {
             foreach (Parameter parameter in parameters)
             {
                 writer.BeginTensor(parameter.Name);
-                writer.Write(MemoryMarshal.AsBytes(parameter.Value!.F32));
+                ReadOnlySpan<float> values = parameter.Value!.F32;
+                var bytes = new byte[type.ByteSize(values.Length)];
+                Quantization.Quantizer.FromFloat32(type, values, bytes);
+                writer.Write(bytes);
             }
 
             writer.Complete();
@@ -292,10 +298,10 @@ public sealed class LoraAdapter : IDisposable
     private static Parameter Copy(SafetensorsFile file, string name)
     {
         TensorInfo info = file.Find(name)!;
-        if (info.Type != DType.F32)
-            throw new UnsupportedModelException($"The adapter's '{name}' is {info.Type}; only F32 adapters are supported.");
+        if (info.Type is not (DType.F32 or DType.BF16 or DType.F16))
+            throw new UnsupportedModelException($"The adapter's '{name}' is {info.Type}; F32, BF16 and F16 adapters are supported.");
         Tensor value = Tensor.Allocate(DType.F32, info.Shape);
-        file.View(name).CopyTo(value);
+        Quantization.Dequantizer.ToFloat32(info.Type, file.View(name).Bytes, value.F32);
         return new Parameter(name, value);
     }
 

@@ -25,6 +25,7 @@ public sealed class NextTokenHead : IDisposable
     private readonly Parameter _finalNorm;
     private readonly Parameter _embedding;
     private readonly Parameter _head;
+    private readonly DraftVocabulary? _drafts;
 
     internal NextTokenHead(CausalLm trunk, ParameterLoader load, DecoderLayer layer)
     {
@@ -38,7 +39,23 @@ public sealed class NextTokenHead : IDisposable
         _finalNorm = load.Vector(prefix + "shared_head.norm.weight", hidden);
         _embedding = load.OwnOrShared(prefix + "embed_tokens.weight", trunk.EmbeddingMatrix, vocabulary, hidden);
         _head = load.OwnOrShared(prefix + "shared_head.head.weight", trunk.Head, vocabulary, hidden);
+        string list = DraftTokensOf(layer.Index);
+        if (load.Has(list))
+        {
+            int[] tokens = load.Integers(list);
+            // The rows are read by the checkpoint's own name of the output matrix.
+            _drafts = new DraftVocabulary(_head, load.RowsOf(_head.Name, tokens), tokens);
+        }
     }
+
+    /// <summary>Name of the list of tokens that the layer drafts, where it does not draft all: ids of rows of the output matrix, I32.</summary>
+    public static string DraftTokensOf(int layer) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"model.layers.{layer}.shared_head.draft_tokens");
+
+    /// <summary>Tokens that can be drafted: the columns of <see cref="Logits"/>.</summary>
+    public int DraftCount => _drafts?.Count ?? _head.AllRows;
+
+    /// <summary>The token of a column of <see cref="Logits"/>.</summary>
+    public int TokenAt(int column) => _drafts?.TokenAt(column) ?? column;
 
     /// <summary>Runs the layer.</summary>
     /// <param name="c">Context, in the run that computed <paramref name="hidden"/>.</param>
@@ -66,7 +83,7 @@ public sealed class NextTokenHead : IDisposable
         bool share = shareSelection ?? _trunk.Config.IndexShareForMtpIteration;
         KeySelection? selection = share && _trunk.Config.IndexTopk > 0 ? LastSelection(c, firstPosition + tokens.Length) : null;
         Tensor states = c.Workspace.F32(steps, dim);
-        Tensor logits = c.Workspace.F32(steps, _trunk.Config.VocabSize);
+        Tensor logits = c.Workspace.F32(steps, DraftCount);
         var drafts = new int[steps];
         Tensor z = Rows.Gather(c, first, [tokens.Length - 1]);
         for (int step = 0; ; step++)
@@ -74,7 +91,7 @@ public sealed class NextTokenHead : IDisposable
             Tensor row = Logits(c, z);
             z.F32.CopyTo(states.F32[(step * dim)..]);
             row.F32.CopyTo(logits.F32[(step * row.Shape[1])..]);
-            drafts[step] = TopK.ArgMax(row.F32);
+            drafts[step] = TokenAt(TopK.ArgMax(row.F32));
             if (step == steps - 1)
                 return new DraftChain(drafts, first, states, logits);
             batch.Clear();
@@ -83,14 +100,19 @@ public sealed class NextTokenHead : IDisposable
         }
     }
 
-    /// <summary>Logits of z, [T, V], with the adapters of the last pass, whose rows these are.</summary>
-    public Tensor Logits(Compute c, Tensor z) => Linear.Forward(c, z, _head);
+    /// <summary>Logits of z over the tokens that can be drafted, [T, <see cref="DraftCount"/>], with the adapters of the last pass, whose rows these are.</summary>
+    public Tensor Logits(Compute c, Tensor z) => _drafts?.Logits(c, z) ?? OutputProduct.Forward(c, z, _head);
 
-    /// <summary>Weighted cross-entropy of the drafts, as <see cref="CausalLm.Loss"/>.</summary>
-    public double Loss(Compute c, Tensor z, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights) => CrossEntropyLoss.Forward(c, z, _head, targets, weights);
+    /// <summary>Weighted cross-entropy of the drafts, as <see cref="CausalLm.Loss"/>; targets that cannot be drafted are left out.</summary>
+    public double Loss(Compute c, Tensor z, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights) =>
+        _drafts?.Loss(c, z, targets, weights) ?? CrossEntropyLoss.Forward(c, z, _head, targets, weights);
 
     /// <inheritdoc/>
-    public void Dispose() => _layer.Dispose();
+    public void Dispose()
+    {
+        _drafts?.Dispose();
+        _layer.Dispose();
+    }
 
     private Tensor Forward(Compute c, Batch batch, Tensor hidden, KeySelection? selection)
     {

@@ -42,6 +42,56 @@ internal sealed unsafe class ParameterLoader(
         return Add(new Parameter(name, packed));
     }
 
+    /// <summary>An embedding or output matrix, whose last rows may be stored as a tensor of their own (<see cref="Parameter.AddedRows"/>).</summary>
+    public Parameter VocabularyMatrix(string name, int rows, int columns)
+    {
+        string added = AddedRowsOf(name);
+        if (!Has(added))
+            return Matrix(name, rows, columns);
+        int count = (int)source.Get(added).Rows;
+        Parameter matrix = Matrix(name, rows - count, columns);
+        matrix.AddedRows = Matrix(added, count, columns);
+        return matrix;
+    }
+
+    /// <summary>Name of the tensor with the rows that were added to a vocabulary matrix: <c>model.embed_tokens.added_rows.weight</c>.</summary>
+    public static string AddedRowsOf(string name) => name[..^"weight".Length] + "added_rows.weight";
+
+    /// <summary>A list of whole numbers.</summary>
+    public int[] Integers(string name)
+    {
+        TensorInfo info = source.Get(name);
+        if (info.Type != DType.I32 || info.Shape.Length != 1)
+            throw new ModelFormatException($"'{source.Path}': {info} is no list of 32-bit whole numbers.");
+        var values = new int[info.Count];
+        source.ReadRows(name, 0, (int)info.Rows, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
+
+    /// <summary>Some rows of a stored matrix, packed in its type. Not among <see cref="Parameters"/>: they repeat what is there.</summary>
+    public Parameter RowsOf(string name, ReadOnlySpan<int> rows)
+    {
+        TensorInfo info = source.Get(name);
+        DType type = info.IsComputed ? DType.F32 : info.Type;
+        using Tensor values = Tensor.Allocate(type, rows.Length, info.RowLength);
+        int bytes = (int)(values.Bytes.Length / Math.Max(1, rows.Length));
+        for (int r = 0; r < rows.Length; r++)
+        {
+            Span<byte> row = values.Bytes.Slice(r * bytes, bytes);
+            if (info.IsComputed)
+                source.ReadFloat32Rows(name, rows[r], 1, System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(row));
+            else
+                source.ReadRows(name, rows[r], 1, row);
+        }
+
+        using PackedMatrix form = PackedWeights.Create(type, 0, info.RowLength);
+        if (form.Type == type)
+            return new Parameter(name, MatrixPacker.Pack(team, PackedWeights.Create(type, rows.Length, info.RowLength), [new RowSource(values)]));
+        using Tensor wide = Tensor.Allocate(DType.F32, rows.Length, info.RowLength);
+        Dequantizer.ToFloat32(type, values.Bytes, wide.F32);
+        return new Parameter(name, MatrixPacker.Pack(team, PackedWeights.Create(DType.F32, rows.Length, info.RowLength), [new RowSource(wide)]));
+    }
+
     /// <summary>A matrix that is kept as row-major fp32 values too.</summary>
     public Parameter Float32Matrix(string name, int rows, int columns)
     {

@@ -26,56 +26,80 @@ internal static unsafe class CrossEntropyLoss
         if (head.IsAdapted && c.AdapterRuns is { Count: > 1 })
             throw new InvalidOperationException("The loss of rows with several output matrices is computed one adapter at a time.");
         head = head.InUse(c);
-        (int tokens, int dim, int vocabulary) = (h.Shape[0], h.Shape[1], head.Shape[0]);
+        (int tokens, int dim, int vocabulary) = (h.Shape[0], h.Shape[1], head.AllRows);
         Tape? tape = c.Tape;
         Tensor? dh = tape is null ? null : c.Workspace.Zeros(tokens, dim);
         Workspace.Mark mark = c.Workspace.Save();
+        (Tensor? Own, Tensor? Added) gradients = tape is null ? (null, null) : (Zeros(c, head), Zeros(c, head.AddedRows));
+        int[] counted = Counted(targets, weights);
+        if (!logProbabilities.IsEmpty)
+            logProbabilities[..tokens].Clear();
         int chunk = (int)Math.Clamp(ChunkFloats / vocabulary, 16, 256);
-        Tensor logits = c.Workspace.F32(Math.Min(chunk, tokens), vocabulary);
-        Tensor? headGradient = tape is not null && head.Gradient is not null ? c.Workspace.Zeros(vocabulary, dim) : null;
+        Tensor logits = c.Workspace.F32(Math.Min(chunk, counted.Length), vocabulary);
+        Tensor rows = c.Workspace.F32(Math.Min(chunk, counted.Length), dim), drows = c.Workspace.F32(Math.Min(chunk, counted.Length), dim);
         var lse = new float[chunk];
         var rest = new float[chunk];
         var losses = new float[chunk];
+        var chunkWeights = new float[chunk];
+        var chunkTargets = new int[chunk];
         double total = 0;
-        for (int first = 0; first < tokens; first += chunk)
+        for (int first = 0; first < counted.Length; first += chunk)
         {
-            int count = Math.Min(chunk, tokens - first);
-            float* rows = h.F32Pointer + (long)first * dim;
-            MatMul.Multiply(c.Team, rows, dim, count, head.Packed(c.Team), null, logits.F32Pointer, vocabulary);
-            var chunkTargets = new int[count];
-            for (int t = 0; t < count; t++)
-                chunkTargets[t] = weights[first + t] == 0 ? -1 : targets[first + t];
-            fixed (float* lsePointer = lse, restPointer = rest, lossPointer = losses, weightPointer = weights[first..])
+            // Only rows with a loss are multiplied with the output matrix: in fine-tuning they are few.
+            ReadOnlySpan<int> chosen = counted.AsSpan(first, Math.Min(chunk, counted.Length - first));
+            for (int r = 0; r < chosen.Length; r++)
+            {
+                (chunkTargets[r], chunkWeights[r]) = (targets[chosen[r]], weights[chosen[r]]);
+                h.F32.Slice(chosen[r] * dim, dim).CopyTo(rows.F32[(r * dim)..]);
+            }
+
+            OutputProduct.Multiply(c, rows.F32Pointer, chosen.Length, head, logits.F32Pointer);
+            fixed (float* lsePointer = lse, restPointer = rest, lossPointer = losses, weightPointer = chunkWeights)
             fixed (int* targetPointer = chunkTargets)
             {
-                CrossEntropy.Forward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lossPointer, lsePointer, restPointer);
-                for (int t = 0; t < count; t++)
+                CrossEntropy.Forward(c.Team, logits.F32Pointer, vocabulary, targetPointer, chosen.Length, vocabulary, lossPointer, lsePointer, restPointer);
+                for (int r = 0; r < chosen.Length; r++)
                 {
-                    bool counted = chunkTargets[t] >= 0;
-                    if (counted)
-                        total += (double)weights[first + t] * losses[t];
+                    total += (double)chunkWeights[r] * losses[r];
                     if (!logProbabilities.IsEmpty)
-                        logProbabilities[first + t] = counted ? -losses[t] : 0;
+                        logProbabilities[chosen[r]] = -losses[r];
                 }
 
                 if (dh is null)
                     continue;
-                CrossEntropy.Backward(c.Team, logits.F32Pointer, vocabulary, targetPointer, count, vocabulary, lsePointer, restPointer, weightPointer);
-                MatMul.Multiply(c.Team, logits.F32Pointer, vocabulary, count, head.PackedTransposed(c.Team), null, dh.F32Pointer + (long)first * dim, dim);
-                if (headGradient is not null)
-                {
-                    // One chain over all tokens of the micro-batch, whatever the chunks.
-                    MatMul.WeightGradient(
-                        c.Team, logits.F32Pointer, vocabulary, rows, dim, count, vocabulary, dim, headGradient.F32Pointer, GradientMode.Continue);
-                }
+                CrossEntropy.Backward(c.Team, logits.F32Pointer, vocabulary, targetPointer, chosen.Length, vocabulary, lsePointer, restPointer, weightPointer);
+                // One chain over all tokens of the micro-batch, whatever the chunks.
+                OutputProduct.Backward(c, rows.F32Pointer, chosen.Length, head, logits.F32Pointer, drows.F32Pointer, gradients);
+                for (int r = 0; r < chosen.Length; r++)
+                    drows.F32.Slice(r * dim, dim).CopyTo(dh.F32[(chosen[r] * dim)..]);
             }
         }
 
-        if (headGradient is not null)
-            Elementwise.Add(c.Team, head.Gradient!.F32Pointer, headGradient.F32Pointer, headGradient.Count, head.Gradient!.F32Pointer);
+        Add(c, head, gradients.Own);
+        Add(c, head.AddedRows, gradients.Added);
         c.Workspace.Release(mark);
         tape?.Record(new Entry(c, h, dh!));
         return total;
+    }
+
+    private static int[] Counted(ReadOnlySpan<int> targets, ReadOnlySpan<float> weights)
+    {
+        var rows = new List<int>();
+        for (int t = 0; t < targets.Length; t++)
+        {
+            if (targets[t] >= 0 && weights[t] != 0)
+                rows.Add(t);
+        }
+
+        return [.. rows];
+    }
+
+    private static Tensor? Zeros(Compute c, Parameter? weight) => weight?.Gradient is null ? null : c.Workspace.Zeros(weight.Shape);
+
+    private static void Add(Compute c, Parameter? weight, Tensor? gradient)
+    {
+        if (gradient is not null)
+            Elementwise.Add(c.Team, weight!.Gradient!.F32Pointer, gradient.F32Pointer, gradient.Count, weight.Gradient!.F32Pointer);
     }
 
     private sealed class Entry(Compute c, Tensor h, Tensor dh) : TapeEntry

@@ -63,6 +63,15 @@ public sealed class Parameter : IDisposable
     /// <summary>Whether any adapter changes this weight.</summary>
     internal bool IsAdapted => _adaptations.Length > 0;
 
+    /// <summary>
+    /// Rows of a vocabulary matrix that follow those here: a model that was given more tokens keeps the old rows as they are, of any type, and trains the new ones. Null for none.
+    /// A parameter of its own.
+    /// </summary>
+    public Parameter? AddedRows { get; internal set; }
+
+    /// <summary>Rows, those of <see cref="AddedRows"/> among them.</summary>
+    internal int AllRows => _shape[0] + (AddedRows?.Shape[0] ?? 0);
+
     /// <summary>Grows with every change of the values.</summary>
     internal int Version { get; private set; }
 

@@ -46,7 +46,7 @@ internal sealed record WeightTraffic(long Fixed, long Head, double Expert, int M
         Parameter? own = model.Parameters.FirstOrDefault(parameter => parameter.Name.EndsWith("shared_head.head.weight", StringComparison.Ordinal));
         return new WeightTraffic(
             fixedBytes, head, moe == 0 ? 0 : (double)routed / moe / config.NRoutedExperts, moe, moe == 0 ? 0 : config.NumExpertsPerTok, draft,
-            own is null ? head : BytesOf(own, team), total);
+            (own is null ? head : BytesOf(own, team)) * (model.NextToken?.DraftCount ?? 1) / (model.NextToken is null ? 1 : config.VocabSize), total);
     }
 
     private static long BytesOf(Parameter parameter, ThreadTeam team) =>
