@@ -79,8 +79,7 @@ public static class EvaluationRun
         public Solver(ITask task, LoadedModel model, Engine engine, EvaluationOptions options)
         {
             (_task, _model, _engine, _options) = (task, model, engine, options);
-            ChatTemplate template = model.Template ?? throw new UnsupportedModelException($"'{model.Path}' has no chat template; the tasks ask models in chat form.");
-            _knowsTools = template.Grammar.ToolCalls;
+            _knowsTools = model.Template?.Grammar.ToolCalls ?? false;
             _maxTokens = options.MaxTokens > 0 ? options.MaxTokens : task.DefaultMaxTokens;
         }
 
@@ -95,12 +94,33 @@ public static class EvaluationRun
             ["activations"] = _model.Compute.Activations.ToString().ToLowerInvariant(),
         };
 
+        private ParsedMessage Parse(TaskPrompt prompt, string text, string output)
+        {
+            if (prompt.Text is not null)
+                return new ParsedMessage(null, output, []);
+            GlmMessageParser parser = _model.Template!.CreateParser(text, prompt.Tools);
+            parser.Append(output);
+            parser.Complete();
+            return parser.Message;
+        }
+
         public async Task<SampleResult> SolveAsync(TaskSample sample, CancellationToken cancellationToken)
         {
             TaskPrompt prompt = _task.PromptFor(sample, _knowsTools);
-            var template = new ChatTemplateOptions { Tools = prompt.Tools, EnableThinking = _options.Thinking };
-            int[] tokens = _model.EncodeChat(prompt.Messages, template, out string text);
-            var request = new GenerationRequest { Prompt = tokens, MaxTokens = _maxTokens, StopTokens = _model.StopTokens, Sampling = new SamplingOptions { Temperature = 0 } };
+            string text = prompt.Text ?? "";
+            int[] tokens;
+            if (prompt.Text is null)
+            {
+                if (_model.Template is null)
+                    throw new UnsupportedModelException($"'{_model.Path}' has no chat template; the task asks models in chat form.");
+                tokens = _model.EncodeChat(prompt.Messages, new ChatTemplateOptions { Tools = prompt.Tools, EnableThinking = _options.Thinking }, out text);
+            }
+            else
+            {
+                tokens = _model.Tokenizer.Encode(text);
+            }
+
+            var request = new GenerationRequest { Prompt = tokens, MaxTokens = _maxTokens, StopTokens = _model.StopTokens, StopStrings = prompt.Stop, Sampling = new SamplingOptions { Temperature = 0 } };
             Generation generation;
             try
             {
@@ -125,10 +145,9 @@ public static class EvaluationRun
             }
 
             output.Append(detokenizer.Flush());
-            GlmMessageParser parser = _model.Template!.CreateParser(text, prompt.Tools);
-            parser.Append(output.ToString());
-            parser.Complete();
-            SampleGrade grade = _task.Grade(sample, parser.Message, _knowsTools);
+            foreach (int stop in prompt.Stop.Select(end => output.ToString().IndexOf(end, StringComparison.Ordinal)).Where(at => at >= 0))
+                output.Length = Math.Min(output.Length, stop);
+            SampleGrade grade = _task.Grade(sample, Parse(prompt, text, output.ToString()), _knowsTools);
             return new SampleResult
             {
                 Id = sample.Id,

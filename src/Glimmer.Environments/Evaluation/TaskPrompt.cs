@@ -13,4 +13,10 @@ public sealed record TaskPrompt(IReadOnlyList<ChatMessage> Messages, IReadOnlyLi
         : this(messages, [])
     {
     }
+
+    /// <summary>A text to go on with instead of a conversation, for models that have seen none; no template is used.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>Texts that end the answer and do not belong to it.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
 }
