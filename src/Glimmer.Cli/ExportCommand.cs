@@ -28,6 +28,8 @@ internal sealed class ExportCommand : Command
             .One("output_dir|save", "Folder to write; it does not exist yet, or is empty.")
             .One("torch_dtype", "How weights are stored: float32 or bfloat16. Default: as they are.")
             .One("make_vocab_size_divisible_by", "Pad the vocabulary of Megatron-core's names with zero rows. Default: 1.")
+            .One("tensor_model_parallel_size", "Ranks that to_mcore divides matrices among. Default: 1.")
+            .One("expert_model_parallel_size", "Ranks that to_mcore divides experts among. Default: 1.")
             .Switch("slime_names", "Spell the indexer of GLM-5 as slime does.")
             .Switch("test_convert_precision", "Load both sides, compare every weight, and the logits of a fixed conversation.")
             .One("test_convert_dtype", "float32, which is how activations are always computed.")
@@ -90,12 +92,12 @@ internal sealed class ExportCommand : Command
             {
                 IProgress<ConversionProgress> reporter = progress.Of<ConversionProgress>(state => $"writing: {(double)state.ElementsDone / Math.Max(1, state.ElementsTotal):p0} {state.Tensor}");
                 if (toMcore)
-                    MegatronCheckpoint.Write(checkpoint, output, type, _flags.Whole("make_vocab_size_divisible_by", 1) ?? 1, _flags.Flag("slime_names", false), reporter, _terminal.Interrupted);
+                    MegatronCheckpoint.Write(checkpoint, output, Layout(type), reporter, _terminal.Interrupted);
                 else
                     CheckpointConverter.WriteFolder(checkpoint, output, type, reporter, _terminal.Interrupted);
             }
 
-            _terminal.Output.WriteLine($"{output}: {Quantities.Bytes(new DirectoryInfo(output).EnumerateFiles().Sum(file => file.Length))}");
+            _terminal.Output.WriteLine($"{output}: {Quantities.Bytes(new DirectoryInfo(output).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length))}");
             if (_flags.Flag("test_convert_precision", false))
                 Test(source, output);
         }
@@ -105,6 +107,15 @@ internal sealed class ExportCommand : Command
                 Directory.Delete(merged, recursive: true);
         }
     }
+
+    private MegatronOptions Layout(DType? type) => new()
+    {
+        Type = type,
+        PadVocabularyTo = _flags.Whole("make_vocab_size_divisible_by", 1) ?? 1,
+        SlimeNames = _flags.Flag("slime_names", false),
+        TensorParallel = _flags.Whole("tensor_model_parallel_size", 1) ?? 1,
+        ExpertParallel = _flags.Whole("expert_model_parallel_size", 1) ?? 1,
+    };
 
     private void Test(string before, string after)
     {
@@ -141,7 +152,7 @@ internal sealed class ExportCommand : Command
     private int Threads => _flags.Whole("threads", 1) ?? Environment.ProcessorCount;
 
     // What a conversion writes: never a folder of something else.
-    private static bool IsOurs(string path) => Path.GetExtension(path) is ".json" or ".safetensors" or ".jinja" or ".txt" || Path.GetFileName(path) is "LICENSE" or "NOTICE" or "README.md";
+    private static bool IsOurs(string path) => Path.GetFileName(path).StartsWith("iter_", StringComparison.Ordinal) || Path.GetExtension(path) is ".json" or ".safetensors" or ".jinja" or ".txt" || Path.GetFileName(path) is "LICENSE" or "NOTICE" or "README.md";
 
     private void Line(FormattableString text) => _terminal.Output.WriteLine(text.ToString(CultureInfo.InvariantCulture));
 }

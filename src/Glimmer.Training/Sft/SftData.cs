@@ -63,8 +63,9 @@ public sealed class SftData
     }
 
     /// <summary>The rows to train on.</summary>
+    /// <param name="options">How samples become rows, whose length is <see cref="MaxLength"/>; null for what the data was loaded with.</param>
     /// <exception cref="ArgumentException">No sample is left.</exception>
-    public SftRows Rows() => new(Train.Samples, _options.Rows with { RowLength = MaxLength });
+    public SftRows Rows(SftRowOptions? options = null) => new(Train.Samples, (options ?? _options.Rows) with { RowLength = MaxLength });
 
     /// <summary>Held-out samples in micro-batches.</summary>
     /// <param name="channel">Only those of one source; null for all.</param>

@@ -27,7 +27,7 @@ public sealed class SftRun : IDisposable
     public SftRun(SftOptions options, SftData data, IProgress<double>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
-        (_options, _data, _rows) = (options, data, data.Rows());
+        (_options, _data, _rows) = (options, data, data.Rows(options.Rows));
         if (options.Lora is null && options.Model.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
             throw new UnsupportedModelException($"'{options.Model}' cannot be trained as a whole. Convert it to a folder first ('glimmer convert {options.Model} DIR --type f32'), or train an adapter.");
         _loaded = LoadedModel.Open(options.Model, options.Threads, progress, cancellation);

@@ -68,7 +68,8 @@ public sealed record SftSamples(IReadOnlyList<SftSample> Samples, IReadOnlyList<
         return new SftSamples(samples, bad, tooLong, truncated);
     }
 
-    private static IEnumerable<SftSample> Cut(SftSample sample, int maxLength, TruncationStrategy strategy)
+    /// <summary>What a strategy makes of a sample that is too long.</summary>
+    internal static IEnumerable<SftSample> Cut(SftSample sample, int maxLength, TruncationStrategy strategy)
     {
         int length = sample.Tokens.Length;
         switch (strategy)

@@ -142,7 +142,7 @@ public sealed class Checkpoint : IDisposable
     {
         MegatronArguments arguments = MegatronArguments.Read(folder);
         ModelConfig config = ModelConfig.Parse(Encoding.UTF8.GetBytes(arguments.ConfigJson), System.IO.Path.Combine(folder, MegatronArguments.FileName));
-        return new Checkpoint(folder, arguments.ConfigJson, MegatronWeights.Open(folder, config, arguments.RepeatsEmbedding), null, folder);
+        return new Checkpoint(folder, arguments.ConfigJson, MegatronWeights.Open(folder, config, arguments), null, folder);
     }
 
     private static Checkpoint OpenFolder(string path)

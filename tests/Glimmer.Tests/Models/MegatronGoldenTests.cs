@@ -36,6 +36,41 @@ public class MegatronGoldenTests
     }
 
     [SkippableFact]
+    public void Ranks_of_tensor_parallelism_hold_the_recorded_parts()
+    {
+        string? root = Fixtures.Folder("training2/megatron");
+        Fixtures.SkipIfAbsent(root ?? "");
+        using var temporary = new TemporaryFolder();
+        string folder = Path.Combine(root!, "glm4_moe");
+        using Checkpoint source = Checkpoint.Open(Path.Combine(folder, "hf"));
+        MegatronCheckpoint.Write(source, temporary["ranks"], new MegatronOptions { TensorParallel = 2, ExpertParallel = 2 });
+        for (int rank = 0; rank < 2; rank++)
+        {
+            using SafetensorsFile expected = SafetensorsFile.Open(Path.Combine(folder, $"mcore_tp2_rank{rank}.safetensors"));
+            using SafetensorsFile actual = SafetensorsFile.Open(Path.Combine(temporary["ranks"], "iter_0000001", $"mp_rank_0{rank}_000_001", "model.safetensors"));
+            foreach (TensorInfo tensor in expected.Tensors)
+                AssertSame(expected, actual, tensor.Name);
+            // Of four experts the second rank has two, counted from 0.
+            Assert.Equal(["decoder.layers.1.mlp.experts.linear_fc2.weight0", "decoder.layers.1.mlp.experts.linear_fc2.weight1"],
+                actual.Tensors.Select(tensor => tensor.Name).Where(name => name.StartsWith("decoder.layers.1.mlp.experts.linear_fc2", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+        }
+    }
+
+    [SkippableTheory]
+    [MemberData(nameof(Models))]
+    public void Weights_divided_among_ranks_come_back_bit_for_bit(string name)
+    {
+        Fixtures.SkipIfAbsent(name);
+        using var temporary = new TemporaryFolder();
+        using Checkpoint source = Checkpoint.Open(Path.Combine(Fixtures.Folder("training2/megatron")!, name, "hf"));
+        MegatronCheckpoint.Write(source, temporary["ranks"], new MegatronOptions { TensorParallel = 2, ExpertParallel = 4, PadVocabularyTo = 32 });
+        using Checkpoint read = Checkpoint.Open(temporary["ranks"]);
+        AssertSame(source.Weights, read.Weights);
+        UnsupportedModelException error = Assert.Throws<UnsupportedModelException>(() => MegatronCheckpoint.Write(source, temporary["five"], new MegatronOptions { TensorParallel = 5 }));
+        Assert.Contains("5 ranks of tensor parallelism", error.Message, StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
     public void The_unfused_names_and_prefixes_of_other_writers_are_read()
     {
         string? root = Fixtures.Folder("training2/megatron");
@@ -86,7 +121,7 @@ public class MegatronGoldenTests
     {
         string output = temporary[name], back = output + "-hf";
         using Checkpoint source = Checkpoint.Open(hf);
-        MegatronCheckpoint.Write(source, output, padVocabularyTo: padding, slimeNames: slime);
+        MegatronCheckpoint.Write(source, output, new MegatronOptions { PadVocabularyTo = padding, SlimeNames = slime });
         if (recorded is not null)
         {
             using SafetensorsFile expected = SafetensorsFile.Open(recorded), actual = SafetensorsFile.Open(Path.Combine(output, "model.safetensors"));

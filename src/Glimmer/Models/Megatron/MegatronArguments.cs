@@ -9,8 +9,13 @@ namespace Glimmer.Models.Megatron;
 /// <param name="ConfigJson">The Hugging Face configuration.</param>
 /// <param name="RepeatsEmbedding">Whether the MTP layer of the Hugging Face checkpoint repeats embedding and output matrix; they are stored once here.</param>
 /// <param name="BaseModel">Where the weights came from; null when it is not known.</param>
-public sealed record MegatronArguments(string ConfigJson, bool RepeatsEmbedding, string? BaseModel)
+/// <param name="TensorParallel">Ranks of tensor parallelism that the weights are divided among.</param>
+/// <param name="ExpertParallel">Ranks of expert parallelism that the experts are divided among.</param>
+public sealed record MegatronArguments(string ConfigJson, bool RepeatsEmbedding, string? BaseModel, int TensorParallel = 1, int ExpertParallel = 1)
 {
+    /// <summary>Folder of the weights of several ranks.</summary>
+    internal const string IterationFolder = "iter_0000001";
+
     /// <summary>Name of the file.</summary>
     public const string FileName = "args.json";
 
@@ -32,7 +37,9 @@ public sealed record MegatronArguments(string ConfigJson, bool RepeatsEmbedding,
             return new MegatronArguments(
                 root.GetProperty("hf_config").GetRawText(),
                 root.TryGetProperty("mtp_repeats_embedding", out JsonElement repeats) && repeats.ValueKind == JsonValueKind.True,
-                root.TryGetProperty("model", out JsonElement model) && model.ValueKind == JsonValueKind.String ? model.GetString() : null);
+                root.TryGetProperty("model", out JsonElement model) && model.ValueKind == JsonValueKind.String ? model.GetString() : null,
+                Size(root, "tensor_model_parallel_size"),
+                Size(root, "expert_model_parallel_size"));
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
@@ -51,9 +58,9 @@ public sealed record MegatronArguments(string ConfigJson, bool RepeatsEmbedding,
             json.WriteString("format", "megatron-core names in safetensors");
             json.WriteString("model", BaseModel);
             json.WriteString("tuner_type", "full");
-            json.WriteNumber("tensor_model_parallel_size", 1);
+            json.WriteNumber("tensor_model_parallel_size", TensorParallel);
             json.WriteNumber("pipeline_model_parallel_size", 1);
-            json.WriteNumber("expert_model_parallel_size", 1);
+            json.WriteNumber("expert_model_parallel_size", ExpertParallel);
             json.WriteBoolean("mtp_repeats_embedding", RepeatsEmbedding);
             json.WritePropertyName("hf_config");
             JsonNode.Parse(ConfigJson)!.WriteTo(json);
@@ -61,6 +68,8 @@ public sealed record MegatronArguments(string ConfigJson, bool RepeatsEmbedding,
         }
 
         AtomicFile.WriteAllBytes(Path.Combine(folder, FileName), stream.ToArray());
-        AtomicFile.WriteAllBytes(Path.Combine(folder, IterationFile), Encoding.UTF8.GetBytes("release\n"));
+        AtomicFile.WriteAllBytes(Path.Combine(folder, IterationFile), Encoding.UTF8.GetBytes(TensorParallel * ExpertParallel > 1 ? "1\n" : "release\n"));
     }
+
+    private static int Size(JsonElement root, string name) => root.TryGetProperty(name, out JsonElement size) && size.TryGetInt32(out int ranks) && ranks > 0 ? ranks : 1;
 }

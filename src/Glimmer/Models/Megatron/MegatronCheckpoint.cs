@@ -16,55 +16,68 @@ public static class MegatronCheckpoint
     /// <summary>Writes the folder, complete or not at all.</summary>
     /// <param name="source">The checkpoint.</param>
     /// <param name="output">A folder that does not exist yet, or is empty.</param>
-    /// <param name="type">Type of the weights, F32 or BF16; null keeps each as it is. The balance bias stays F32.</param>
-    /// <param name="padVocabularyTo">The rows of embedding and output matrix become a multiple of this, with zero rows; 1 for none.</param>
-    /// <param name="slimeNames">Whether the indexer of DSA is spelled as slime does.</param>
+    /// <param name="options">How; null for the defaults.</param>
     /// <param name="progress">Told after each piece.</param>
     /// <param name="cancellation">Stops between pieces and leaves nothing behind.</param>
-    /// <exception cref="UnsupportedModelException">Weights are quantised, or the MTP layer has an embedding of its own.</exception>
+    /// <exception cref="UnsupportedModelException">Weights are quantised, the MTP layer has an embedding of its own, or a size cannot be divided among the ranks.</exception>
     /// <exception cref="IOException">The output exists, or cannot be written.</exception>
-    public static void Write(
-        Checkpoint source, string output, DType? type = null, int padVocabularyTo = 1, bool slimeNames = false, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
+    public static void Write(Checkpoint source, string output, MegatronOptions? options = null, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(source);
-        ArgumentOutOfRangeException.ThrowIfLessThan(padVocabularyTo, 1);
-        if (type is not (null or DType.F32 or DType.BF16))
-            throw new UnsupportedModelException($"Weights under Megatron-core's names are written as float32 or bfloat16, not {type}.");
+        options ??= new MegatronOptions();
+        options.Check();
         ModelConfig config = source.Config;
         WeightSource weights = source.Weights;
         bool hasNextToken = weights.Find(string.Create(CultureInfo.InvariantCulture, $"model.layers.{config.NumHiddenLayers}.eh_proj.weight")) is not null;
         bool repeats = hasNextToken && RepeatsEmbedding(weights, config);
-        IReadOnlyList<MegatronTensor> layout = MegatronLayout.Of(config, hasNextToken, weights.Find("lm_head.weight") is not null, slimeNames);
-        TensorInfo[] infos = [.. layout.Select(tensor => new TensorInfo(tensor.Name, TypeOf(weights, tensor, type), Padded(tensor, padVocabularyTo)))];
+        IReadOnlyList<MegatronTensor> layout = MegatronLayout.Of(config, hasNextToken, weights.Find("lm_head.weight") is not null, options.SlimeNames);
+        MegatronRank[] ranks = [.. MegatronRank.All(options.TensorParallel, options.ExpertParallel)];
+        var tell = new Teller(progress, layout.Sum(tensor => (long)tensor.Shape[0] * (tensor.Shape.Length == 1 ? 1 : tensor.Shape[1])) * ranks.Length);
         OutputFolder.Write(output, folder =>
         {
-            new MegatronArguments(source.ConfigJson, repeats, source.Path).Write(folder);
+            new MegatronArguments(source.ConfigJson, repeats, source.Path, options.TensorParallel, options.ExpertParallel).Write(folder);
             if (source.Folder is { } companions)
                 CheckpointConverter.CopyCompanions(companions, folder);
-            using SafetensorsWriter writer = SafetensorsWriter.Create(folder, infos, metadata: new Dictionary<string, string> { ["format"] = "pt" });
-            long total = infos.Sum(info => info.Count), done = 0;
-            for (int t = 0; t < layout.Count; t++)
+            foreach (MegatronRank rank in ranks)
             {
-                writer.BeginTensor(infos[t].Name);
-                foreach (MegatronPiece piece in layout[t].Pieces)
-                {
-                    WritePiece(writer, weights, piece, infos[t], cancellation);
-                    progress?.Report(new ConversionProgress(infos[t].Name, done += (long)piece.Count * (infos[t].Shape.Length == 1 ? 1 : infos[t].RowLength), total));
-                }
-
-                int padding = infos[t].Shape[0] - layout[t].Shape[0];
-                if (padding > 0)
-                    writer.Write(new byte[padding * infos[t].Type.ByteSize(infos[t].RowLength)]);
+                string own = ranks.Length == 1 ? folder : Directory.CreateDirectory(Path.Combine(folder, MegatronArguments.IterationFolder, rank.Folder)).FullName;
+                WriteRank(weights, layout, rank, options, config.NRoutedExperts, own, tell, cancellation);
             }
-
-            writer.Complete();
         });
     }
 
-    private static void WritePiece(SafetensorsWriter writer, WeightSource weights, MegatronPiece piece, TensorInfo target, CancellationToken cancellation)
+    private static void WriteRank(
+        WeightSource weights, IReadOnlyList<MegatronTensor> layout, MegatronRank rank, MegatronOptions options, int experts, string folder, Teller tell, CancellationToken cancellation)
+    {
+        var parts = new List<(MegatronSlice Slice, TensorInfo Info)>();
+        foreach (MegatronTensor tensor in layout)
+        {
+            int multiple = tensor.IsPadded ? options.PadVocabularyTo : 1, rows = (tensor.Shape[0] + multiple - 1) / multiple * multiple;
+            if (rank.Of(tensor, rows, experts) is { } slice)
+                parts.Add((slice, new TensorInfo(slice.Name, TypeOf(weights, tensor, options.Type), tensor.Shape.Length == 1 ? [slice.Rows] : [slice.Rows, slice.Columns])));
+        }
+
+        using SafetensorsWriter writer = SafetensorsWriter.Create(folder, [.. parts.Select(part => part.Info)], metadata: new Dictionary<string, string> { ["format"] = "pt" });
+        foreach ((MegatronSlice slice, TensorInfo info) in parts)
+        {
+            writer.BeginTensor(info.Name);
+            foreach (MegatronPiece piece in slice.Pieces)
+            {
+                WritePiece(writer, weights, piece, slice, info, cancellation);
+                tell.Add(info.Name, (long)piece.Count * (info.Shape.Length == 1 ? 1 : info.RowLength));
+            }
+
+            int padding = slice.Rows - slice.Pieces.Sum(piece => piece.Count);
+            if (padding > 0)
+                writer.Write(new byte[padding * info.Type.ByteSize(info.RowLength)]);
+        }
+
+        writer.Complete();
+    }
+
+    private static void WritePiece(SafetensorsWriter writer, WeightSource weights, MegatronPiece piece, MegatronSlice slice, TensorInfo target, CancellationToken cancellation)
     {
         TensorInfo source = weights.Get(piece.Source);
-        bool isCopied = !source.IsComputed && source.Type == target.Type;
         if (target.Shape.Length == 1)
         {
             // A vector is one row; pieces of it are entries.
@@ -75,23 +88,33 @@ public static class MegatronCheckpoint
             return;
         }
 
-        int width = target.RowLength, rowBytes = (int)target.Type.ByteSize(width), step = Math.Max(1, ChunkBytes / Math.Max(1, rowBytes));
+        bool isCopied = !source.IsComputed && source.Type == target.Type;
+        int width = source.RowLength, element = (int)target.Type.ByteSize(1), step = Math.Max(1, ChunkBytes / Math.Max(1, width * element));
         for (int row = 0; row < piece.Count; row += step)
         {
             cancellation.ThrowIfCancellationRequested();
             int count = Math.Min(step, piece.Count - row);
+            byte[] bytes;
             if (isCopied)
             {
-                var bytes = new byte[count * rowBytes];
+                bytes = new byte[count * width * element];
                 weights.ReadRows(piece.Source, piece.First + row, count, bytes);
-                writer.Write(bytes);
             }
             else
             {
                 var values = new float[count * width];
                 weights.ReadFloat32Rows(piece.Source, piece.First + row, count, values);
-                writer.Write(Stored(values, target.Type));
+                bytes = Stored(values, target.Type);
             }
+
+            if (slice.Columns == width)
+            {
+                writer.Write(bytes);
+                continue;
+            }
+
+            for (int r = 0; r < count; r++)
+                writer.Write(bytes.AsSpan(((r * width) + slice.FirstColumn) * element, slice.Columns * element));
         }
     }
 
@@ -114,9 +137,6 @@ public static class MegatronCheckpoint
         return !source.IsComputed && source.Type is DType.F32 or DType.BF16 or DType.F16 ? source.Type
             : throw new UnsupportedModelException($"{source} is quantised. Say what the weights become: --torch_dtype bfloat16 or float32.");
     }
-
-    private static int[] Padded(MegatronTensor tensor, int multiple) =>
-        tensor.IsPadded ? [(tensor.Shape[0] + multiple - 1) / multiple * multiple, .. tensor.Shape[1..]] : tensor.Shape;
 
     // Megatron-core's MTP layer uses the model's embedding and output matrix.
     private static bool RepeatsEmbedding(WeightSource weights, ModelConfig config)
@@ -141,5 +161,12 @@ public static class MegatronCheckpoint
         }
 
         return true;
+    }
+
+    private sealed class Teller(IProgress<ConversionProgress>? progress, long total)
+    {
+        private long _done;
+
+        public void Add(string tensor, long elements) => progress?.Report(new ConversionProgress(tensor, _done += elements, total));
     }
 }

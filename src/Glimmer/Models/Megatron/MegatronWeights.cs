@@ -11,22 +11,31 @@ namespace Glimmer.Models.Megatron;
 internal sealed unsafe class MegatronWeights
 {
     private readonly string _path;
-    private readonly Dictionary<string, (SafetensorsFile File, TensorInfo Info)> _stored = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _used = new(StringComparer.Ordinal);
+    private readonly ModelConfig _config;
+    private readonly Dictionary<string, List<Part>> _parts = new(StringComparer.Ordinal);
 
-    private MegatronWeights(string path) => _path = path;
+    private MegatronWeights(string path, ModelConfig config) => (_path, _config) = (path, config);
 
-    /// <summary>Opens the safetensors files of a folder.</summary>
+    /// <summary>Opens the safetensors files of a folder, or of the folders of its ranks.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="config">The model's configuration.</param>
-    /// <param name="repeatsEmbedding">Whether the MTP layer of the Hugging Face checkpoint repeats embedding and output matrix.</param>
+    /// <param name="arguments">What else the folder says.</param>
     /// <exception cref="ModelFormatException">A tensor is missing, has another shape, or is not known.</exception>
-    public static WeightSource Open(string folder, ModelConfig config, bool repeatsEmbedding)
+    public static WeightSource Open(string folder, ModelConfig config, MegatronArguments arguments)
     {
-        List<SafetensorsFile> files = SafetensorsShards.Open(folder);
+        var files = new List<SafetensorsFile>();
         try
         {
-            return new WeightSource(folder, new MegatronWeights(folder).Build(files, config, repeatsEmbedding), files);
+            var builder = new MegatronWeights(folder, config);
+            bool isDivided = arguments.TensorParallel * arguments.ExpertParallel > 1;
+            foreach (MegatronRank rank in MegatronRank.All(arguments.TensorParallel, arguments.ExpertParallel))
+            {
+                List<SafetensorsFile> own = SafetensorsShards.Open(isDivided ? Path.Combine(folder, MegatronArguments.IterationFolder, rank.Folder) : folder);
+                files.AddRange(own);
+                builder.Add(new MegatronRankFiles(own), rank);
+            }
+
+            return new WeightSource(folder, builder.Build(arguments.RepeatsEmbedding), files);
         }
         catch
         {
@@ -36,91 +45,75 @@ internal sealed unsafe class MegatronWeights
         }
     }
 
-    private List<Weight> Build(List<SafetensorsFile> files, ModelConfig config, bool repeatsEmbedding)
+    private void Add(MegatronRankFiles files, MegatronRank rank)
     {
-        foreach (SafetensorsFile file in files)
+        foreach (MegatronTensor tensor in MegatronLayout.Of(_config, files.HasNextToken, files.Has("output_layer.weight"), files.IsSlime))
         {
-            foreach (TensorInfo info in file.Tensors)
-                _stored[info.Name.StartsWith("module.", StringComparison.Ordinal) ? info.Name["module.".Length..] : info.Name] = (file, info);
-        }
-
-        bool slime = _stored.Keys.Any(name => name.EndsWith(".self_attention.wq_b.weight", StringComparison.Ordinal));
-        bool hasNextToken = _stored.Keys.Any(name => name.StartsWith("mtp.", StringComparison.Ordinal));
-        IReadOnlyList<MegatronTensor> layout = MegatronLayout.Of(config, hasNextToken, _stored.ContainsKey("output_layer.weight"), slime);
-        var parts = new Dictionary<string, List<(int To, StoredRows Rows)>>(StringComparer.Ordinal);
-        foreach (MegatronTensor tensor in layout)
-        {
-            (StoredWeight stored, int padding) = Take(tensor);
+            // The padded size of the vocabulary is that of the file.
+            int rows = tensor.IsPadded && files.Find(tensor.Name) is { } padded ? Math.Max(padded.Info.Shape[0] * rank.TensorSize, tensor.Shape[0]) : tensor.Shape[0];
+            if (rank.Of(tensor, rows, _config.NRoutedExperts) is not { } slice)
+                continue;
+            StoredWeight stored = Take(files, slice, tensor);
+            if (!rank.IsFirst(tensor.Name))
+                continue;
             int row = 0;
-            foreach (MegatronPiece piece in tensor.Pieces)
+            foreach (MegatronPiece piece in slice.Pieces)
             {
-                if (!parts.TryGetValue(piece.Source, out List<(int, StoredRows)>? list))
-                    parts.Add(piece.Source, list = []);
-                list.Add((piece.First, new StoredRows(stored, row, piece.Count)));
+                if (!_parts.TryGetValue(piece.Source, out List<Part>? list))
+                    _parts.Add(piece.Source, list = []);
+                list.Add(new Part(piece.First, slice.FirstColumn, new StoredRows(stored, row, piece.Count)));
                 row += piece.Count;
             }
         }
 
-        string[] unknown = [.. _stored.Where(item => !_used.Contains(item.Value.Info.Name)).Select(item => item.Value.Info.Name)];
-        if (unknown.Length > 0)
-            throw new ModelFormatException($"'{_path}' has the tensor '{unknown[0]}'{(unknown.Length > 1 ? $" and {unknown.Length - 1} more" : "")}, which a {config.ModelType} model does not have under Megatron-core's names.");
+        if (files.Unused is { Length: > 0 } unknown)
+            throw new ModelFormatException($"'{_path}' has the tensor '{unknown[0]}'{(unknown.Length > 1 ? $" and {unknown.Length - 1} more" : "")}, which a {_config.ModelType} model does not have under Megatron-core's names.");
+    }
+
+    private List<Weight> Build(bool repeatsEmbedding)
+    {
         var weights = new List<Weight>();
-        foreach ((string name, List<(int To, StoredRows Rows)> list) in parts)
-            weights.Add(Weight(name, [.. list.OrderBy(part => part.To).Select(part => part.Rows)]));
-        if (repeatsEmbedding && hasNextToken)
+        foreach ((string name, List<Part> parts) in _parts)
+            weights.Add(Weight(name, parts));
+        string prefix = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"model.layers.{_config.NumHiddenLayers}.");
+        if (repeatsEmbedding && _parts.ContainsKey(prefix + "eh_proj.weight"))
         {
-            string prefix = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"model.layers.{config.NumHiddenLayers}.");
-            weights.Add(Weight(prefix + "embed_tokens.weight", [.. parts["model.embed_tokens.weight"].Select(part => part.Rows)]));
-            weights.Add(Weight(prefix + "shared_head.head.weight", [.. (parts.GetValueOrDefault("lm_head.weight") ?? parts["model.embed_tokens.weight"]).Select(part => part.Rows)]));
+            weights.Add(Weight(prefix + "embed_tokens.weight", _parts["model.embed_tokens.weight"]));
+            weights.Add(Weight(prefix + "shared_head.head.weight", _parts.GetValueOrDefault("lm_head.weight") ?? _parts["model.embed_tokens.weight"]));
         }
 
         return weights;
     }
 
     // Rows of width 1 for a vector, so that pieces of it can be taken.
-    private (StoredWeight Rows, int Padding) Take(MegatronTensor tensor)
+    private StoredWeight Take(MegatronRankFiles files, MegatronSlice slice, MegatronTensor tensor)
     {
-        (SafetensorsFile file, TensorInfo info) = Spellings(tensor.Name).Select(name => _stored.GetValueOrDefault(name)).FirstOrDefault(found => found.Info is not null);
-        if (info is null)
-            throw new ModelFormatException($"'{_path}' lacks the tensor '{tensor.Name}'. The folder is incomplete, or sharded over ranks, which is not read.");
-        _used.Add(info.Name);
-        int padding = info.Shape.Length == tensor.Shape.Length ? info.Shape[0] - tensor.Shape[0] : -1;
-        if (padding < 0 || (padding > 0 && !tensor.IsPadded) || !info.Shape[1..].SequenceEqual(tensor.Shape.AsSpan(1)))
-            throw new ModelFormatException($"'{_path}': {info} should have the shape [{string.Join(", ", tensor.Shape)}] by its configuration.");
-        int width = info.Shape.Length == 1 ? 1 : info.RowLength;
-        return (new StoredWeight(new TensorInfo(info.Name, info.Type, [info.Shape[0], width], info.SizeBytes), file.Data(info.Name), file), padding);
+        int[] shape = tensor.Shape.Length == 1 ? [slice.Rows] : [slice.Rows, slice.Columns];
+        if (files.Take(slice.Name) is not { } found)
+            throw new ModelFormatException($"'{_path}' lacks the tensor '{slice.Name}'. The folder is incomplete.");
+        TensorInfo info = found.Info;
+        if (!info.Shape.SequenceEqual(shape))
+            throw new ModelFormatException($"'{_path}': {info} should have the shape [{string.Join(", ", shape)}] by its configuration.");
+        return new StoredWeight(new TensorInfo(info.Name, info.Type, [info.Shape[0], info.Shape.Length == 1 ? 1 : info.RowLength], info.SizeBytes), found.File.Data(info.Name), found.File);
     }
 
-    private static Weight Weight(string name, StoredRows[] parts)
+    private static Weight Weight(string name, List<Part> parts)
     {
-        StoredWeight first = parts[0].Stored;
-        int rows = parts.Sum(part => part.Count);
-        bool isVector = first.Info.RowLength == 1 && !name.EndsWith("_proj.weight", StringComparison.Ordinal);
-        int[] shape = isVector ? [rows] : [rows, first.Info.RowLength];
-        var info = new TensorInfo(name, first.Info.Type, shape, first.RowBytes * rows);
-        return parts.Length == 1 ? new StoredWeight(info, parts[0].Data, first.View().Owner!) : new JoinedRows(info, parts);
+        Part[] ordered = [.. parts.OrderBy(part => part.FirstColumn).ThenBy(part => part.FirstRow)];
+        StoredWeight first = ordered[0].Rows.Stored;
+        int columns = ordered.GroupBy(part => part.FirstColumn).Sum(group => group.First().Rows.Stored.Info.RowLength);
+        int rows = ordered.Where(part => part.FirstColumn == 0).Sum(part => part.Rows.Count);
+        // Only biases, norms and balance biases are vectors.
+        bool isVector = columns == 1 && !name.EndsWith("_proj.weight", StringComparison.Ordinal);
+        int[] shape = isVector ? [rows] : [rows, columns];
+        var info = new TensorInfo(name, first.Info.Type, shape, first.Info.Type.ByteSize(columns) * rows);
+        if (ordered.Length == 1)
+            return new StoredWeight(info, ordered[0].Rows.Data, first.View().Owner!);
+        return ordered[^1].FirstColumn > 0 ? new JoinedColumns(info, [.. ordered.Select(part => part.Rows)]) : new JoinedRows(info, [.. ordered.Select(part => part.Rows)]);
     }
 
-    private static IEnumerable<string> Spellings(string name)
-    {
-        foreach (string spelling in (string[])[name, Unfused(name), name.Replace(".q_layernorm.weight", ".linear_q_up_proj.layer_norm_weight", StringComparison.Ordinal).Replace(".kv_layernorm.weight", ".linear_kv_up_proj.layer_norm_weight", StringComparison.Ordinal)])
-        {
-            yield return spelling;
-            yield return spelling.Replace(".transformer_layer.", ".mtp_model_layer.", StringComparison.Ordinal);
-        }
-    }
-
-    private static string Unfused(string name)
-    {
-        name = name.Replace("self_attention.linear_qkv.layer_norm_weight", "input_layernorm.weight", StringComparison.Ordinal)
-            .Replace("mlp.linear_fc1.layer_norm_weight", "pre_mlp_layernorm.weight", StringComparison.Ordinal);
-        int expert = name.IndexOf(".mlp.experts.linear_fc", StringComparison.Ordinal);
-        if (expert < 0)
-            return name;
-        int number = name.LastIndexOf(".weight", StringComparison.Ordinal) + ".weight".Length;
-        string layer = name[(expert + ".mlp.experts.".Length)..(number - ".weight".Length)];
-        return $"{name[..expert]}.mlp.experts.local_experts.{name[number..]}.{layer}.weight";
-    }
+    /// <summary>Rows of a stored tensor that belong at a place of another one.</summary>
+    private readonly record struct Part(int FirstRow, int FirstColumn, StoredRows Rows);
 
     /// <summary>Rows of a stored tensor.</summary>
     private readonly record struct StoredRows(StoredWeight Stored, int First, int Count)
@@ -165,6 +158,36 @@ internal sealed unsafe class MegatronWeights
             }
 
             return found;
+        }
+    }
+
+    /// <summary>Columns from several places, side by side; every part has all rows.</summary>
+    private sealed class JoinedColumns(TensorInfo info, StoredRows[] parts) : Weight(info)
+    {
+        public override void ReadFloat32(long firstRow, int rows, Span<float> values)
+        {
+            for (int r = 0, at = 0; r < rows; r++)
+            {
+                foreach (StoredRows part in parts)
+                {
+                    int width = part.Stored.Info.RowLength;
+                    part.Stored.ReadFloat32(part.First + firstRow + r, 1, values.Slice(at, width));
+                    at += width;
+                }
+            }
+        }
+
+        public override void ReadStored(long firstRow, int rows, Span<byte> bytes)
+        {
+            for (int r = 0, at = 0; r < rows; r++)
+            {
+                foreach (StoredRows part in parts)
+                {
+                    int width = (int)part.Stored.RowBytes;
+                    part.Stored.ReadStored(part.First + firstRow + r, 1, bytes.Slice(at, width));
+                    at += width;
+                }
+            }
         }
     }
 }

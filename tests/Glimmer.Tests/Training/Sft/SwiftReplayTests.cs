@@ -74,6 +74,38 @@ public class SwiftReplayTests(ITestOutputHelper output)
     }
 
     [SkippableFact]
+    public void A_run_that_was_interrupted_ends_with_the_bits_of_one_that_was_not()
+    {
+        (string root, _) = Recorded("full");
+        using var temporary = new TemporaryFolder();
+        SftData data = Data(root, temporary);
+        SftOptions options = Options(temporary) with { Lora = new LoraOptions { Rank = 2, TargetModules = ["linear_qkv"] }, Rows = new SftRowOptions { MicroBatchSize = 2, GlobalBatchSize = 4, Epochs = 1 } };
+        string whole, parts;
+        using (var run = new SftRun(options with { Run = options.Run with { Folder = temporary["whole"] } }, data))
+            whole = run.Run().Checkpoint;
+        using (var stop = new CancellationTokenSource())
+        {
+            using var run = new SftRun(options with { Run = options.Run with { Folder = temporary["parts"] } }, data);
+            RunResult result = run.Run(new Recorder(progress =>
+            {
+                if (progress.Report.Step == 2)
+                    stop.Cancel();
+            }), stop.Token);
+            Assert.Equal((RunEnd.Interrupted, 3), (result.End, result.Steps));
+        }
+
+        using (var run = new SftRun(options with { Run = options.Run with { Folder = temporary["parts"] } }, data))
+        {
+            RunResult result = run.Run();
+            Assert.Equal((6, 3L), (result.Steps, result.ResumedAt));
+            parts = result.Checkpoint;
+        }
+
+        foreach (string file in (string[])["adapter_model.safetensors", Path.Combine("optimizer", "model.safetensors")])
+            Assert.Equal(File.ReadAllBytes(Path.Combine(whole, file)), File.ReadAllBytes(Path.Combine(parts, file)));
+    }
+
+    [SkippableFact]
     public void An_adapter_follows_the_recorded_curve_to_the_recorded_factors()
     {
         (string root, JsonElement run) = Recorded("lora");
