@@ -14,6 +14,17 @@ public partial class ReadmeTests
         Assert.Contains(Read("samples", "Glimmer.Samples.Web", "Program.cs").Trim(), Read("docs", "serving.md"), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("engine.md", 1)]
+    [InlineData("constraints.md", 2)]
+    public void Snippets_of_a_page_are_parts_of_compiled_samples(string page, int count)
+    {
+        string[] samples = [.. Directory.GetFiles(Path.Combine(Fixtures.Repository, "samples", "Glimmer.Samples"), "*.cs").Select(file => WithoutIndent(File.ReadAllText(file)))];
+        MatchCollection snippets = Snippet().Matches(Read("docs", page));
+        Assert.Equal(count, snippets.Count);
+        Assert.All(snippets, snippet => Assert.Contains(samples, sample => sample.Contains(WithoutIndent(snippet.Groups[1].Value), StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void Links_and_named_files_exist()
     {
@@ -38,7 +49,12 @@ public partial class ReadmeTests
     private static bool IsThere(string name) =>
         File.Exists(Path.Combine(Fixtures.Repository, name)) || File.Exists(Path.Combine(Fixtures.Repository, "src", "Glimmer", name));
 
+    private static string WithoutIndent(string code) => string.Join('\n', code.ReplaceLineEndings("\n").Trim().Split('\n').Select(line => line.Trim()));
+
     private static string Read(params string[] parts) => File.ReadAllText(Path.Combine([Fixtures.Repository, .. parts])).ReplaceLineEndings("\n");
+
+    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex Snippet();
 
     [GeneratedRegex(@"\]\(([^)]+)\)")]
     private static partial Regex MarkdownLink();

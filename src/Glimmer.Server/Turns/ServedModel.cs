@@ -20,7 +20,7 @@ public sealed class ServedModel
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(source);
         (Tokenizer, Template, Source) = (tokenizer, template, source);
-        _trie = new Lazy<TokenTrie>(() => new TokenTrie(tokenizer));
+        _trie = new Lazy<TokenTrie>(() => new TokenTrie(tokenizer, StopTokens.Count == 0 ? null : StopTokens));
         Formats = new FormatCompiler(this);
     }
 

@@ -24,8 +24,6 @@ internal static class ChatTranslation
     /// <summary>The tools that the model may call.</summary>
     public static IReadOnlyList<ToolDefinition> Tools(ChatOptions? options)
     {
-        if (options?.ToolMode is RequiredChatToolMode)
-            throw new UnsupportedModelException("ChatOptions.ToolMode 'required' is not supported here: use ChatToolMode.Auto, or a constraint in a GenerationRequest.");
         if (options?.Tools is not { Count: > 0 } || options.ToolMode is NoneChatToolMode)
             return [];
         return [.. options.Tools.Select(tool => tool is AIFunctionDeclaration function
@@ -36,12 +34,8 @@ internal static class ChatTranslation
     /// <summary>What the template may choose.</summary>
     public static ChatTemplateOptions Template(ChatOptions? options, IReadOnlyList<ToolDefinition> tools)
     {
-        if (options?.ResponseFormat is not (null or ChatResponseFormatText))
-            throw new UnsupportedModelException("ChatOptions.ResponseFormat: only text is supported here; give a constraint in a GenerationRequest (RawRepresentationFactory) instead.");
         if (options?.ConversationId is not null)
             throw new UnsupportedModelException("ChatOptions.ConversationId is not supported: conversations are not stored, send all messages.");
-        if (options?.AllowMultipleToolCalls == false && tools.Count > 0)
-            throw new UnsupportedModelException("ChatOptions.AllowMultipleToolCalls = false is not supported: the number of calls is the model's choice.");
         ReasoningEffort? effort = options?.Reasoning?.Effort;
         bool? thinking = effort is null ? null : effort != ReasoningEffort.None;
         return new ChatTemplateOptions

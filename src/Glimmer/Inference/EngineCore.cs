@@ -57,7 +57,7 @@ internal sealed class EngineCore : IDisposable
             var source => source,
         };
         if (_drafts == DraftSource.NextTokenLayer)
-            _drafter = new NextTokenDrafter(model.NextToken!);
+            _drafter = NewDrafter(model);
         _adapters = new AdapterSet(model);
         try
         {
@@ -149,7 +149,7 @@ internal sealed class EngineCore : IDisposable
         _routes = new RoutedExpertRecorder(model);
         _adapters.MoveTo(model);
         if (_drafter is not null)
-            _drafter = new NextTokenDrafter(model.NextToken!);
+            _drafter = NewDrafter(model);
         return version;
     }
 
@@ -219,6 +219,8 @@ internal sealed class EngineCore : IDisposable
         _cache.Dispose();
         _adapters.Dispose();
     }
+
+    private static NextTokenDrafter NewDrafter(CausalLm model) => new(model.NextToken!, model.Config.IndexTopk > 0 && model.Config.IndexShareForMtpIteration);
 
     private static int Blocks(CausalLm model, EngineOptions options, int context)
     {
@@ -330,7 +332,7 @@ internal sealed class EngineCore : IDisposable
             }
 
             bool wantKept = request.SamplingLogprobs || request.TopLogprobs > 0;
-            int token = sequence.Sampler.Choose(logits, sequence.TokenCount, sequence.Forbidden, wantKept);
+            int token = sequence.Sampler.Choose(logits, sequence.TokenCount, sequence.Forbidden, sequence.EarlyStops, wantKept);
             token = forced ?? token;
             float lse = Sampler.LogSumExp(logits);
             float? sampling = wantKept ? (float)(sequence.Sampler.Scores[token] - sequence.Sampler.KeptLogSumExp()) : null;

@@ -12,7 +12,7 @@ public sealed record GenerationRequest
     /// <summary>Most tokens to generate; 0 only computes the prompt. The context may end a generation earlier: <see cref="FinishReason.Context"/>.</summary>
     public int MaxTokens { get; init; } = 512;
 
-    /// <summary>Least tokens to generate: until then stop tokens cannot be chosen and stop strings do not stop.</summary>
+    /// <summary>Least tokens to generate: until then stop tokens cannot be chosen and stop strings do not stop. A constraint whose text is complete goes before: it ends.</summary>
     public int MinTokens { get; init; }
 
     /// <summary>Tokens that end the generation; the one that occurs is reported as the last token.</summary>

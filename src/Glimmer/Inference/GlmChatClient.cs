@@ -10,6 +10,8 @@ namespace Glimmer.Inference;
 /// <para>Reasoning arrives as <see cref="TextReasoningContent"/>, calls of declared functions as <see cref="FunctionCallContent"/> when they are complete, counts as <see cref="UsageContent"/>
 /// with the last update. Sampling defaults are the checkpoint's; the seed is 0 unless the options name one. With tools, the reasoning of earlier turns stays in the prompt, so that the prefix of
 /// an agent's conversation does not change from turn to turn.</para>
+/// <para><see cref="ChatOptions.ResponseFormat"/>, <see cref="ChatOptions.ToolMode"/> and <see cref="ChatOptions.AllowMultipleToolCalls"/> are kept by constraints on the tokens after the think block: JSON is
+/// valid under its schema, and the arguments of a required call under the tool's. A turn with a response format and tools is either calls or JSON.</para>
 /// <para><see cref="ChatOptions.RawRepresentationFactory"/> may return a <see cref="GenerationRequest"/>, whose priority, namespace, constraint, least length and stop tokens are used.
 /// <see cref="ChatOptions.AdditionalProperties"/> may set <c>enable_thinking</c> and <c>clear_thinking</c> to booleans.</para>
 /// <para>Thread-safe: any number of conversations run at once.</para>
@@ -18,6 +20,7 @@ public sealed class GlmChatClient : IChatClient
 {
     private readonly LoadedModel _model;
     private readonly Engine _engine;
+    private readonly ChatConstraints _constraints;
     private readonly ChatClientMetadata _metadata;
 
     /// <summary>Creates a client.</summary>
@@ -30,7 +33,7 @@ public sealed class GlmChatClient : IChatClient
         ArgumentNullException.ThrowIfNull(engine);
         if (model.Template is null)
             throw new UnsupportedModelException($"'{model.Path}' has no chat template, so it cannot chat. Use an Engine to continue a text.");
-        (_model, _engine) = (model, engine);
+        (_model, _engine, _constraints) = (model, engine, new ChatConstraints(model.Tokenizer, model.Template, model.StopTokens));
         _metadata = new ChatClientMetadata("glimmer", providerUri: null, System.IO.Path.GetFileName(model.Path.TrimEnd('/')));
     }
 
@@ -41,6 +44,7 @@ public sealed class GlmChatClient : IChatClient
 
     /// <inheritdoc/>
     /// <exception cref="UnsupportedModelException">The options or a message ask for what is not supported; the message names it.</exception>
+    /// <exception cref="Constraints.ConstraintException">The schema of the response or of a tool cannot be expressed, or the model's vocabulary has no tool calls.</exception>
     /// <exception cref="PromptTooLongException">The conversation does not fit into the context.</exception>
     /// <exception cref="EngineBusyException">The engine's queue is full.</exception>
     public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
@@ -49,7 +53,7 @@ public sealed class GlmChatClient : IChatClient
         ArgumentNullException.ThrowIfNull(messages);
         IReadOnlyList<ToolDefinition> tools = ChatTranslation.Tools(options);
         int[] prompt = _model.EncodeChat(ChatTranslation.Messages(messages, options), ChatTranslation.Template(options, tools), out string text);
-        return Answer(Request(prompt, options), _model.Template!.CreateParser(text, tools), cancellationToken);
+        return Answer(Request(prompt, options, _constraints.For(options, tools, text)), _model.Template!.CreateParser(text, tools), cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -69,14 +73,17 @@ public sealed class GlmChatClient : IChatClient
     {
     }
 
-    private GenerationRequest Request(int[] prompt, ChatOptions? options)
+    private GenerationRequest Request(int[] prompt, ChatOptions? options, Func<ITokenConstraint>? constraint)
     {
         SamplingOptions sampling = SamplingOptions.For(_model.Generation);
         GenerationRequest request = options?.RawRepresentationFactory?.Invoke(this) as GenerationRequest ?? new GenerationRequest { Prompt = prompt };
+        if (constraint is not null && request.Constraint is not null)
+            throw new ArgumentException("The GenerationRequest of ChatOptions.RawRepresentationFactory has a constraint, and the options ask for another one (ResponseFormat, ToolMode or AllowMultipleToolCalls). Give one of them.", nameof(options));
         return request with
         {
             Prompt = prompt,
             Count = 1,
+            Constraint = constraint ?? request.Constraint,
             MaxTokens = options?.MaxOutputTokens ?? _engine.ContextLength,
             StopTokens = [.. request.StopTokens, .. _model.StopTokens],
             StopStrings = [.. request.StopStrings, .. options?.StopSequences ?? []],

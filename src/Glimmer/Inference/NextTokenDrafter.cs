@@ -5,8 +5,11 @@ using Glimmer.Tensors;
 namespace Glimmer.Inference;
 
 /// <summary>Drafts with the MTP layer, for all sequences of a step together: one pass over the positions that became final, then one pass a further draft.</summary>
-internal sealed class NextTokenDrafter(NextTokenHead head)
+/// <param name="head">The MTP layer.</param>
+/// <param name="shareSelection">DSA: whether later drafts attend to the keys that the first pass chose; <c>index_share_for_mtp_iteration</c>.</param>
+internal sealed class NextTokenDrafter(NextTokenHead head, bool shareSelection)
 {
+    private readonly List<int> _visible = [];
     private readonly Batch _batch = new();
     private readonly List<int> _rows = [];
     private readonly List<Sequence> _drafting = [];
@@ -48,6 +51,7 @@ internal sealed class NextTokenDrafter(NextTokenHead head)
         if (_rows.Count == 0)
             return;
         Tensor z = head.Forward(c, _batch, Rows.Gather(c, hidden, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_rows)));
+        KeySelection? chosen = shareSelection && _drafting.Count > 0 ? FirstChoice(c) : null;
         for (int step = 0; _drafting.Count > 0; step++)
         {
             _rows.Clear();
@@ -75,9 +79,40 @@ internal sealed class NextTokenDrafter(NextTokenHead head)
             }
 
             _drafting.RemoveRange(kept, _drafting.Count - kept);
-            if (kept > 0)
-                z = head.Forward(c, _batch, Rows.Gather(c, z, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_rows)));
+            if (kept == 0)
+                return;
+            chosen = chosen is null ? null : Kept(c, chosen);
+            z = head.Forward(c, _batch, Rows.Gather(c, z, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_rows)), chosen);
         }
+    }
+
+    // What the first pass chose for the last committed position of each sequence.
+    private KeySelection FirstChoice(Compute c)
+    {
+        _rows.Clear();
+        _visible.Clear();
+        foreach (Sequence sequence in _drafting)
+        {
+            _rows.Add(sequence.FirstLogits);
+            _visible.Add(sequence.Computed);
+        }
+
+        return head.Chosen(c, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_rows), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_visible));
+    }
+
+    // The choices of the sequences that go on.
+    private KeySelection Kept(Compute c, KeySelection chosen)
+    {
+        int width = chosen.Positions.Shape[1];
+        Tensor positions = c.Workspace.Allocate(DType.I32, _rows.Count, width);
+        Tensor counts = c.Workspace.Allocate(DType.I32, _rows.Count);
+        for (int i = 0; i < _rows.Count; i++)
+        {
+            chosen.Positions.I32.Slice(_rows[i] * width, width).CopyTo(positions.I32[(i * width)..]);
+            counts.I32[i] = chosen.Counts.I32[_rows[i]];
+        }
+
+        return new KeySelection(positions, counts);
     }
 
     private static int MostLikely(ReadOnlySpan<float> logits)

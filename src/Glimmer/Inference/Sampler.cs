@@ -65,7 +65,7 @@ public sealed class Sampler
     /// <exception cref="InvalidOperationException">The constraint or the bias forbids every token.</exception>
     public TokenLogprob Next(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden = default)
     {
-        int token = Choose(logits, position, forbidden, wantKept: false);
+        int token = Choose(logits, position, forbidden, [], wantKept: false);
         Accept(token);
         return new TokenLogprob(token, logits[token] - LogSumExp(logits));
     }
@@ -94,15 +94,15 @@ public sealed class Sampler
     /// <summary>Chooses the token for a position; changes nothing that a later choice depends on.</summary>
     /// <param name="logits">[V]. Unchanged.</param>
     /// <param name="position">Position the token will have.</param>
-    /// <param name="forbidden">Tokens that may not come now (stop tokens before the least length).</param>
+    /// <param name="forbidden">Tokens that may not come.</param>
+    /// <param name="ends">Stop tokens before the least length: they may come only where the constraint allows nothing else.</param>
     /// <param name="wantKept">Whether <see cref="Kept"/> is filled with temperature 0 too, where the choice does not need it.</param>
-    internal int Choose(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden, bool wantKept)
+    internal int Choose(ReadOnlySpan<float> logits, long position, ReadOnlySpan<int> forbidden, ReadOnlySpan<int> ends, bool wantKept)
     {
         Span<float> scores = _scratch.Scores;
-        logits.CopyTo(scores);
-        Penalise(scores);
-        Mask(scores, forbidden);
-        int best = TopK.ArgMax(scores);
+        int best = Prepare(logits, scores, forbidden, ends);
+        if (float.IsNegativeInfinity(scores[best]) && _constraint is not null && !ends.IsEmpty)
+            best = Prepare(logits, scores, forbidden, []); // The text is complete before the least length.
         if (float.IsNegativeInfinity(scores[best]))
             throw new InvalidOperationException("No token is allowed here: the constraint, the logit bias or the least length forbids every one.");
         if (_options.Temperature == 0)
@@ -164,6 +164,15 @@ public sealed class Sampler
         public double Of(int id) => CounterRandom.Gumbel(seed, DrawPurpose.Sampling, position, (uint)id);
     }
 
+    // Scores of the allowed tokens; the best one.
+    private int Prepare(ReadOnlySpan<float> logits, Span<float> scores, ReadOnlySpan<int> forbidden, ReadOnlySpan<int> ends)
+    {
+        logits.CopyTo(scores);
+        Penalise(scores);
+        Mask(scores, forbidden, ends);
+        return TopK.ArgMax(scores);
+    }
+
     private void Penalise(Span<float> scores)
     {
         if (_options.RepetitionPenalty != 1)
@@ -178,11 +187,13 @@ public sealed class Sampler
             scores[token] -= (_options.FrequencyPenalty * count) + _options.PresencePenalty;
     }
 
-    private void Mask(Span<float> scores, ReadOnlySpan<int> forbidden)
+    private void Mask(Span<float> scores, ReadOnlySpan<int> forbidden, ReadOnlySpan<int> ends)
     {
         foreach ((int token, float bias) in _bias)
             scores[token] += bias;
         foreach (int token in forbidden)
+            scores[token] = float.NegativeInfinity;
+        foreach (int token in ends)
             scores[token] = float.NegativeInfinity;
         if (_constraint is null)
             return;

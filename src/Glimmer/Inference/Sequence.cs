@@ -10,7 +10,6 @@ internal sealed class Sequence
     private readonly List<int> _tokens;
     private readonly int[] _stops;
     private readonly ReadOnlyMemory<int> _never;
-    private readonly int[] _notYet; // stop tokens before the least length, and those that never come
     private readonly StopText? _stopText;
     private readonly Detokenizer? _detokenizer;
 
@@ -23,7 +22,6 @@ internal sealed class Sequence
         _tokens.AddRange(request.Prompt.Span);
         _stops = [.. request.StopTokens];
         _never = options.ForbiddenTokens;
-        _notYet = [.. _stops, .. _never.Span];
         SamplingOptions sampling = request.Sampling with { Seed = request.Sampling.Seed + (ulong)answer };
         Sampler = new Sampler(sampling, scratch, request.Prompt.Span, request.Constraint?.Invoke());
         if (request.StopStrings.Count > 0)
@@ -97,8 +95,11 @@ internal sealed class Sequence
     /// <summary>Why choosing failed.</summary>
     public Exception? Error { get; set; }
 
-    /// <summary>Tokens that may not come next.</summary>
-    public ReadOnlySpan<int> Forbidden => _tokens.Count - PromptLength + 1 < Owner.Request.MinTokens ? _notYet : _never.Span;
+    /// <summary>Tokens that never come.</summary>
+    public ReadOnlySpan<int> Forbidden => _never.Span;
+
+    /// <summary>Stop tokens that may not come next, before the least length.</summary>
+    public ReadOnlySpan<int> EarlyStops => _tokens.Count - PromptLength + 1 < Owner.Request.MinTokens ? _stops : [];
 
     /// <summary>Appends a chosen token.</summary>
     /// <param name="token">The token.</param>
@@ -111,8 +112,8 @@ internal sealed class Sequence
         GenerationRequest request = Owner.Request;
         int generated = _tokens.Count - PromptLength;
         stopString = null;
-        if (generated >= request.MinTokens && Array.IndexOf(_stops, token) >= 0)
-            return FinishReason.Stop;
+        if (Array.IndexOf(_stops, token) >= 0)
+            return FinishReason.Stop; // Before the least length it comes only when a constraint allows nothing else.
         if (_stopText is not null && HasStopString(token, generated >= request.MinTokens))
         {
             stopString = _stopText.Found;

@@ -81,7 +81,7 @@ public sealed class NextTokenHead : IDisposable
         batch.AddCached(sequence, tokens, firstPosition);
         Tensor first = Forward(c, batch, hidden);
         bool share = shareSelection ?? _trunk.Config.IndexShareForMtpIteration;
-        KeySelection? selection = share && _trunk.Config.IndexTopk > 0 ? LastSelection(c, firstPosition + tokens.Length) : null;
+        KeySelection? selection = share && _trunk.Config.IndexTopk > 0 ? Chosen(c, [tokens.Length - 1], [firstPosition + tokens.Length]) : null;
         Tensor states = c.Workspace.F32(steps, dim);
         Tensor logits = c.Workspace.F32(steps, DraftCount);
         var drafts = new int[steps];
@@ -114,7 +114,8 @@ public sealed class NextTokenHead : IDisposable
         _layer.Dispose();
     }
 
-    private Tensor Forward(Compute c, Batch batch, Tensor hidden, KeySelection? selection)
+    /// <summary>As <see cref="Forward(Compute, Batch, Tensor)"/>, over keys that were chosen before; null to choose as ever.</summary>
+    internal Tensor Forward(Compute c, Batch batch, Tensor hidden, KeySelection? selection)
     {
         ForwardPass pass = c.Tape is null ? _pass : new ForwardPass(_trunk.Config);
         pass.Begin(c, batch, firstLayer: _layer.Index, layers: 1, selection);
@@ -128,17 +129,25 @@ public sealed class NextTokenHead : IDisposable
         return Normalisation.Forward(c, x, _finalNorm, config.RmsNormEps);
     }
 
-    // The keys that the last pass chose for its last token: all of its positions where attention was dense.
-    private KeySelection LastSelection(Compute c, int positions)
+    /// <summary>The keys that the last pass chose for some of its tokens, [rows, K]: all of the visible ones where attention was dense.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="rows">The tokens' places in the batch.</param>
+    /// <param name="visible">Keys that each of them sees.</param>
+    internal KeySelection Chosen(Compute c, ReadOnlySpan<int> rows, ReadOnlySpan<int> visible)
     {
         KeySelection? chosen = _pass.Selection(_layer.Index);
-        int last = _pass.Batch.TokenCount - 1;
-        int count = chosen is null ? positions : chosen.Counts.I32[last];
-        Tensor list = c.Workspace.Allocate(DType.I32, 1, count);
-        for (int i = 0; i < count; i++)
-            list.I32[i] = chosen is null ? i : chosen.Positions.I32[(last * chosen.Positions.Shape[1]) + i];
-        Tensor counts = c.Workspace.Allocate(DType.I32, 1);
-        counts.I32[0] = count;
+        int width = 0;
+        for (int r = 0; r < rows.Length; r++)
+            width = Math.Max(width, chosen is null ? visible[r] : chosen.Counts.I32[rows[r]]);
+        Tensor list = c.Workspace.Allocate(DType.I32, rows.Length, width);
+        Tensor counts = c.Workspace.Allocate(DType.I32, rows.Length);
+        for (int r = 0; r < rows.Length; r++)
+        {
+            int count = counts.I32[r] = chosen is null ? visible[r] : chosen.Counts.I32[rows[r]];
+            for (int i = 0; i < count; i++)
+                list.I32[(r * width) + i] = chosen is null ? i : chosen.Positions.I32[(rows[r] * chosen.Positions.Shape[1]) + i];
+        }
+
         return new KeySelection(list, counts);
     }
 }

@@ -32,7 +32,7 @@ public class FilterGoldenTests(ITestOutputHelper output)
         var sampler = new Sampler(options, logits.Length, prompt, allowed);
         foreach (int token in generated)
             sampler.Accept(token);
-        int chosen = sampler.Choose(logits, 0, [], wantKept: true);
+        int chosen = sampler.Choose(logits, 0, [], [], wantKept: true);
         Assert.Contains(chosen, sampler.Kept.ToArray());
         JsonElement expected = row.GetProperty("expected");
         Compare(row, options, sampler, Ints(expected, "ids"), Floats(expected.GetProperty("probs")));
@@ -51,7 +51,7 @@ public class FilterGoldenTests(ITestOutputHelper output)
         float[] logits = file.View("logits").F32.Slice(row.GetProperty("row").GetInt32() * vocabulary, vocabulary).ToArray();
         SamplingOptions options = Options(row.GetProperty("params"));
         var sampler = new Sampler(options, vocabulary, []);
-        sampler.Choose(logits, 0, [], wantKept: true);
+        sampler.Choose(logits, 0, [], [], wantKept: true);
         Compare(row, options, sampler, file.View(name + "_ids").I32.ToArray(), file.View(name + "_probs").F32.ToArray());
     }
 
@@ -79,7 +79,7 @@ public class FilterGoldenTests(ITestOutputHelper output)
     private static int[] Kept(SamplingOptions options, float[] logits)
     {
         var sampler = new Sampler(options, logits.Length, []);
-        sampler.Choose(logits, 0, [], wantKept: true);
+        sampler.Choose(logits, 0, [], [], wantKept: true);
         return sampler.Kept.ToArray();
     }
 

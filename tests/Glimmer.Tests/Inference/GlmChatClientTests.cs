@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Glimmer.Chat;
 using Glimmer.Inference;
+using Glimmer.Inference.Constraints;
 using Microsoft.Extensions.AI;
 using AiMessage = Microsoft.Extensions.AI.ChatMessage;
 
@@ -72,6 +73,24 @@ public sealed class GlmChatClientTests : IClassFixture<GlmChatClientTests.Loaded
     }
 
     [Fact]
+    public async Task A_response_format_is_kept_and_what_the_model_cannot_do_is_named()
+    {
+        using JsonDocument schema = JsonDocument.Parse("""{"type":"object","properties":{"city":{"type":"string","maxLength":20},"inhabitants":{"type":"integer","minimum":0,"maximum":99999999}},"required":["city","inhabitants"],"additionalProperties":false}""");
+        var options = new ChatOptions { MaxOutputTokens = 100, Temperature = 0, ResponseFormat = ChatResponseFormat.ForJsonSchema(schema.RootElement) };
+        ChatResponse response = await _client.GetResponseAsync("What is the capital of France, and how many people live there?", options);
+        Assert.Equal(ChatFinishReason.Stop, response.FinishReason);
+        using JsonDocument answer = JsonDocument.Parse(response.Text);
+        Assert.Contains("Paris", answer.RootElement.GetProperty("city").GetString(), StringComparison.Ordinal);
+        Assert.Equal(JsonValueKind.Number, answer.RootElement.GetProperty("inhabitants").ValueKind);
+
+        AIFunction function = AIFunctionFactory.Create((int a) => a, "twice", "Doubles.");
+        await Assert.ThrowsAsync<ConstraintException>(() => _client.GetResponseAsync("?", new ChatOptions { Tools = [function], ToolMode = ChatToolMode.RequireAny }));
+        await Assert.ThrowsAsync<ArgumentException>(() => _client.GetResponseAsync("?", new ChatOptions { ToolMode = ChatToolMode.RequireAny }));
+        options.RawRepresentationFactory = _ => new GenerationRequest { Prompt = default, Constraint = () => new AllowedTokens([1]) };
+        await Assert.ThrowsAsync<ArgumentException>(() => _client.GetResponseAsync("?", options));
+    }
+
+    [Fact]
     public void Messages_keep_reasoning_calls_and_results()
     {
         using JsonDocument number = JsonDocument.Parse("1.0");
@@ -103,9 +122,6 @@ public sealed class GlmChatClientTests : IClassFixture<GlmChatClientTests.Loaded
         Assert.Equal((false, false), (template.EnableThinking, template.ClearThinking));
         options.ToolMode = ChatToolMode.None;
         Assert.Empty(ChatTranslation.Tools(options));
-        options.ToolMode = ChatToolMode.RequireAny;
-        Assert.Throws<UnsupportedModelException>(() => ChatTranslation.Tools(options));
-        Assert.Throws<UnsupportedModelException>(() => ChatTranslation.Template(new ChatOptions { ResponseFormat = ChatResponseFormat.Json }, []));
         Assert.Throws<UnsupportedModelException>(() => ChatTranslation.Messages([new AiMessage(ChatRole.User, [new DataContent(new byte[1], "image/png")])], null));
     }
 

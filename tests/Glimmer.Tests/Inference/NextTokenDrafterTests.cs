@@ -1,4 +1,5 @@
 using Glimmer.Inference;
+using Glimmer.Kernels;
 using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Tensors;
@@ -17,25 +18,59 @@ public class NextTokenDrafterTests
         (Checkpoint checkpoint, CausalLm model) = TinyModels.Open(name);
         using (checkpoint)
         using (model)
-        using (var compute = new Compute(1))
         {
             Skip.If(model.NextToken is null, "the model has no MTP layer");
-            using var core = new EngineCore(model, compute, new EngineOptions { ContextLength = 200, PrefillTokens = 23, MixedPrefillTokens = 11 }, null);
-            for (int i = 0; i < 3; i++)
-                core.Add(new Generation(new GenerationRequest { Prompt = Prompt(i), MaxTokens = 14, Count = i == 1 ? 2 : 1 }, core.Cancel));
-            int compared = 0;
-            while (core.HasWork)
-            {
-                core.Step();
-                foreach (Sequence sequence in core.Running.Where(s => s.DraftCount > 0))
-                {
-                    Assert.Equal(Expected(model, sequence.Tokens.ToArray(), sequence.DraftCount), sequence.Drafts[..sequence.DraftCount]);
-                    compared++;
-                }
-            }
-
-            Assert.True(compared > 10);
+            Compare(model);
         }
+    }
+
+    [SkippableFact]
+    public void Later_drafts_attend_to_the_keys_of_the_first_where_the_checkpoint_says_so()
+    {
+        Fixtures.SkipIfAbsent(Fixtures.Folder("models") is null ? "" : "models");
+        string source = Path.Combine(Fixtures.Folder("models")!, "glm_moe_dsa");
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("glimmer-drafts-");
+        try
+        {
+            foreach (string file in Directory.GetFiles(source))
+                File.Copy(file, Path.Combine(folder.FullName, Path.GetFileName(file)));
+            string config = Path.Combine(folder.FullName, "config.json");
+            File.WriteAllText(config, File.ReadAllText(config).Replace("\"index_topk\"", "\"index_share_for_mtp_iteration\": true, \"index_topk\"", StringComparison.Ordinal));
+            using Checkpoint checkpoint = Checkpoint.Open(folder.FullName);
+            using var team = new ThreadTeam(1);
+            using CausalLm model = checkpoint.LoadModel(team);
+            Assert.True(model.Config.IndexShareForMtpIteration);
+            Assert.True(Compare(model) > 0, "sharing the choice changes no draft: the test sees nothing");
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    // Compares the drafts of several sequences together with those of each alone; how often the drafts would be others without a shared choice.
+    private static int Compare(CausalLm model)
+    {
+        using var compute = new Compute(1);
+        using var core = new EngineCore(model, compute, new EngineOptions { ContextLength = 200, PrefillTokens = 23, MixedPrefillTokens = 11 }, null);
+        for (int i = 0; i < 3; i++)
+            core.Add(new Generation(new GenerationRequest { Prompt = Prompt(i), MaxTokens = 14, Count = i == 1 ? 2 : 1 }, core.Cancel));
+        int compared = 0, others = 0;
+        while (core.HasWork)
+        {
+            core.Step();
+            foreach (Sequence sequence in core.Running.Where(s => s.DraftCount > 0))
+            {
+                int[] tokens = sequence.Tokens.ToArray(), drafts = sequence.Drafts[..sequence.DraftCount];
+                Assert.Equal(Expected(model, tokens, drafts.Length, null), drafts);
+                if (model.Config.IndexShareForMtpIteration)
+                    others += Expected(model, tokens, drafts.Length, false).SequenceEqual(drafts) ? 0 : 1;
+                compared++;
+            }
+        }
+
+        Assert.True(compared > 10);
+        return others;
     }
 
     private static int[] Prompt(int seed)
@@ -44,7 +79,7 @@ public class NextTokenDrafterTests
         return [.. Enumerable.Range(0, 40 + (seed * 12)).Select(_ => random.Next(30))];
     }
 
-    private static int[] Expected(CausalLm model, int[] tokens, int count)
+    private static int[] Expected(CausalLm model, int[] tokens, int count, bool? shareSelection)
     {
         using var compute = new Compute(1);
         using var cache = new KeyValueCache(model.CacheSlots);
@@ -53,6 +88,6 @@ public class NextTokenDrafterTests
         batch.AddCached(sequence, tokens.AsSpan(0, tokens.Length - 1), 0);
         compute.Begin();
         Tensor hidden = model.Forward(compute, batch);
-        return [.. model.NextToken!.Draft(compute, sequence, tokens.AsSpan(1), 0, hidden, count, shareSelection: false).Tokens];
+        return [.. model.NextToken!.Draft(compute, sequence, tokens.AsSpan(1), 0, hidden, count, shareSelection).Tokens];
     }
 }

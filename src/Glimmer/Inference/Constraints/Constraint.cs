@@ -27,6 +27,9 @@ public sealed class Constraint
     /// <summary>The vocabulary.</summary>
     public Tokenizer Tokenizer => _trie.Tokenizer;
 
+    /// <summary>Tokens that are allowed where the text may end.</summary>
+    public IReadOnlyCollection<int> EndTokens => _trie.EndTokens;
+
     /// <summary>Words of 64 bits that a mask takes.</summary>
     public int MaskLength => _trie.MaskLength;
 
@@ -112,7 +115,7 @@ public sealed class Constraint
                 mask[id >> 6] |= 1UL << (id & 63);
             if (state.CanEnd)
             {
-                foreach (int id in Tokenizer.EndIds)
+                foreach (int id in EndTokens)
                     mask[id >> 6] |= 1UL << (id & 63);
             }
 

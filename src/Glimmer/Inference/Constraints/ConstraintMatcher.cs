@@ -108,7 +108,7 @@ public sealed class ConstraintMatcher : ITokenConstraint
         return state != GrammarState.Dead;
     }
 
-    private bool EndsText(int id) => CanEnd && _constraint.Tokenizer.EndIds.Contains(id);
+    private bool EndsText(int id) => CanEnd && _constraint.EndTokens.Contains(id);
 
     private GrammarState Next(int id)
     {

@@ -44,7 +44,9 @@ internal static class JsonSchema
 
     private static ConstraintException NoValue() => new("No value satisfies the schema.");
 
-    private static JsonDocument Parse(string schema)
+    /// <summary>Parses a schema.</summary>
+    /// <exception cref="ConstraintException">It is not JSON.</exception>
+    public static JsonDocument Parse(string schema)
     {
         try
         {

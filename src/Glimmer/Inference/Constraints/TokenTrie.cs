@@ -22,10 +22,11 @@ public sealed class TokenTrie
 
     /// <summary>Builds the trie of a tokenizer.</summary>
     /// <param name="tokenizer">The vocabulary; added tokens have no bytes in a constraint, only constraints that name them allow them.</param>
-    public TokenTrie(Tokenizer tokenizer)
+    /// <param name="endTokens">Tokens that end a text, as <see cref="LoadedModel.StopTokens"/>; null for those that the tokenizer knows.</param>
+    public TokenTrie(Tokenizer tokenizer, IReadOnlyCollection<int>? endTokens = null)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        Tokenizer = tokenizer;
+        (Tokenizer, EndTokens) = (tokenizer, endTokens ?? tokenizer.EndIds);
         var order = new List<int>();
         for (int id = 0; id < tokenizer.VocabularySize; id++)
         {
@@ -42,6 +43,9 @@ public sealed class TokenTrie
 
     /// <summary>The tokenizer the trie was made of.</summary>
     public Tokenizer Tokenizer { get; }
+
+    /// <summary>Tokens that end a text.</summary>
+    public IReadOnlyCollection<int> EndTokens { get; }
 
     /// <summary>Words of 64 bits that a mask over the vocabulary takes.</summary>
     public int MaskLength => (Tokenizer.VocabularySize + 63) / 64;

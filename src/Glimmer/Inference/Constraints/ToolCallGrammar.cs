@@ -54,7 +54,7 @@ internal sealed class ToolCallGrammar
         int content = Reasoning(start, options.Reasoning);
         if (options.Name is null && options.Choice == ToolChoice.None)
         {
-            FreeText(content, [], end);
+            Text(content, options.TextSchema, [], end);
             return root;
         }
 
@@ -69,10 +69,34 @@ internal sealed class ToolCallGrammar
         if (options.Name is not null || options.Choice == ToolChoice.Required)
             _text.Marker(content, Markers.CallOpen, opened);
         else
-            FreeText(content, [(Markers.CallOpen, opened)], end);
-        if (!once)
+            Text(content, options.TextSchema, [(Markers.CallOpen, opened)], end);
+        if (once)
+            return root;
+        if (options.TextSchema is null)
+        {
             FreeText(after, [(Markers.CallOpen, opened)], end);
+            return root;
+        }
+
+        _grammar.Empty(after, end);
+        _text.Marker(after, Markers.CallOpen, opened);
         return root;
+    }
+
+    // Free text that markers may end, or, in place of all of them, a value of a schema.
+    private void Text(int from, string? schema, (string Marker, int To)[] ends, int end)
+    {
+        if (schema is null)
+        {
+            FreeText(from, ends, end);
+            return;
+        }
+
+        foreach ((string marker, int to) in ends)
+            _text.Marker(from, marker, to);
+        using JsonDocument document = JsonSchema.Parse(schema);
+        if (JsonSchema.AddRule(_grammar, _languages, document.RootElement, new JsonSchemaOptions()) is >= 0 and int rule)
+            _grammar.Call(from, rule, end);
     }
 
     /// <summary>Adds the reasoning before a turn's content; the state after it.</summary>

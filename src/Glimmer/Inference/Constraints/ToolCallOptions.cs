@@ -38,6 +38,9 @@ public sealed record ToolCallOptions
     /// <summary>Whether more than one call may be made. Otherwise the turn ends with the first.</summary>
     public bool Parallel { get; init; } = true;
 
+    /// <summary>JSON Schema that a turn without calls satisfies as a whole; then calls stand without text beside them. Null for free text.</summary>
+    public string? TextSchema { get; init; }
+
     /// <summary>Where the turn starts.</summary>
     public ReasoningStart Reasoning { get; init; } = ReasoningStart.Closed;
 }
