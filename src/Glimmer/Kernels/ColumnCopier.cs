@@ -22,6 +22,30 @@ internal static unsafe class ColumnCopier
             return;
         }
 
+        if (width == 6)
+        {
+            for (; count > 0; count--, source += ld, output += 6)
+            {
+                Vector128.Load(source).Store(output);
+                Vector64.Load(source + 4).Store(output + 4);
+            }
+
+            return;
+        }
+
+        if (width is >= 4 and <= 8)
+        {
+            // Two loads that overlap.
+            for (int last = width - 4; count > 0; count--, source += ld, output += width)
+            {
+                Vector128<float> tail = Vector128.Load(source + last);
+                Vector128.Load(source).Store(output);
+                tail.Store(output + last);
+            }
+
+            return;
+        }
+
         for (; count > 0; count--, source += ld, output += width)
         {
             for (int r = 0; r < width; r++)

@@ -73,6 +73,7 @@ internal static unsafe partial class MatMul
                 PanelBytes = w.PanelBytes,
                 Type = w.Type,
                 Bias = job.Bias,
+                Mode = job.AddTo ? GradientMode.AddTo : GradientMode.Start,
                 C = job.Y,
                 LdC = job.LdY,
                 M = job.Tokens,

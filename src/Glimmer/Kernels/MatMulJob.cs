@@ -23,6 +23,9 @@ internal unsafe struct MatMulJob
     /// <summary>Added once after the chain, [O], or null.</summary>
     public float* Bias;
 
+    /// <summary>Whether the finished chains are added to what the output holds, one rounding; there is no bias then.</summary>
+    public bool AddTo;
+
     /// <summary>Output rows, <see cref="LdY"/> floats apart. Must not overlap <see cref="X"/>, nor the output of another job.</summary>
     public float* Y;
 

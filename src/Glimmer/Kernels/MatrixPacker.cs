@@ -28,6 +28,10 @@ internal static class MatrixPacker
         return matrix;
     }
 
+    /// <summary>Fills many matrices, each from one source; a thread takes whole matrices.</summary>
+    public static void PackEach(ThreadTeam team, IReadOnlyList<(PackedMatrix Matrix, RowSource Source)> works, bool transposed) =>
+        team.Run(new EachJob(works, transposed));
+
     private static unsafe void Run(ThreadTeam team, PackedMatrix matrix, ReadOnlySpan<RowSource> sources, bool transposed) =>
         team.Run(new PackJob(matrix, sources.ToArray(), transposed));
 
@@ -46,6 +50,17 @@ internal static class MatrixPacker
         {
             if (source.Type != sources[0].Type)
                 throw new ArgumentException($"Stacked sources must have one type, but there are {sources[0].Type} and {source.Type}.", nameof(sources));
+        }
+    }
+
+    private sealed class EachJob(IReadOnlyList<(PackedMatrix Matrix, RowSource Source)> works, bool transposed) : TeamJob
+    {
+        private int _next;
+
+        public override void Execute(int thread, int threads)
+        {
+            for (int i = Interlocked.Increment(ref _next) - 1; i < works.Count; i = Interlocked.Increment(ref _next) - 1)
+                new PackJob(works[i].Matrix, [works[i].Source], transposed).Execute(0, 1);
         }
     }
 

@@ -14,6 +14,9 @@ internal unsafe struct Product
     /// <summary>Left side packed ahead, tile after tile, column after column; null when there is only one tile, which each thread packs for itself.</summary>
     public float* Rows;
 
+    /// <summary>Whether a thread packs a block of a tile just before it uses it: cheaper than through memory while there are few panels to use it for.</summary>
+    public bool PacksInBlocks;
+
     /// <summary>Packed panels of the right side, or the memory they are packed into first from <see cref="Raw"/>.</summary>
     public byte* Panels;
     public long PanelBytes;

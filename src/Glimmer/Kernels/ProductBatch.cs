@@ -106,10 +106,11 @@ internal unsafe ref struct ProductBatch
     private static long PanelBytes(in Product product) =>
         PackedMatrix.Stagger(4L * PackedMatrix.PanelRows * product.Depth) * product.PanelCount;
 
-    private readonly bool NeedsRows(in Product product) => product.M > _tileRows;
+    private readonly bool NeedsRows(in Product product) => product.M > _tileRows && !product.PacksInBlocks;
 
-    private void AddPiece(in Product piece)
+    private void AddPiece(Product piece)
     {
+        piece.PacksInBlocks = piece.M > _tileRows && piece.PanelCount <= ProductPlan.BlockPackedPanels;
         long bytes = (NeedsRows(piece) ? RowBytes(piece) : 0) + (piece.Raw != null ? PanelBytes(piece) : 0);
         if (_list.Count == _capacity || (_list.Count > 0 && _bytes + bytes > RoundBytes))
             Run();

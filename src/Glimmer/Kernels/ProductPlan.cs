@@ -11,6 +11,9 @@ internal static unsafe class ProductPlan
     /// <summary>Panels of a unit at most: their block (512 KiB) stays in the second-level cache.</summary>
     public const int ChunkPanels = 8;
 
+    /// <summary>Right sides of at most this many panels have their left side packed block by block; it is packed again for each chunk of panels.</summary>
+    public const int BlockPackedPanels = 2 * ChunkPanels;
+
     /// <summary>Left-hand tiles that a thread packs at a time.</summary>
     public const int TileGroup = 4;
 
@@ -82,9 +85,12 @@ internal static unsafe class ProductPlan
 
     private static void AddScratch(ref ProductList list, in Product product, int tileRows)
     {
-        if (product.Rows == null)
+        bool single = product.Rows == null && !product.PacksInBlocks;
+        if (product.PacksInBlocks)
+            list.RowFloats = Math.Max(list.RowFloats, tileRows * BlockDepth);
+        else if (single)
             list.RowFloats = Math.Max(list.RowFloats, ((long)product.M * product.Depth + 15) & ~15L);
-        if (product.Rows == null ? !IsStreamed(product.Type) : product.Type != DType.F32)
+        if (single ? !IsStreamed(product.Type) : product.Type != DType.F32)
             list.PanelFloats = ChunkPanels * BlockDepth * PackedMatrix.PanelRows;
         if (product.Mode == GradientMode.AddTo)
         {

@@ -56,7 +56,13 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 Edge = rows + list->RowFloats + list->PanelFloats,
                 Sums = rows + list->RowFloats + list->PanelFloats + ProductPlan.EdgeFloats,
             };
-            if (p.Rows == null)
+            if (p.PacksInBlocks)
+            {
+                chunk.Rows = rows;
+                packed = -1;
+                Blocks(p, chunk);
+            }
+            else if (p.Rows == null)
             {
                 // The only tile of the product: its rows are packed once for all units that this thread takes.
                 chunk.Rows = OneTileRows(p, rows, packed == product);
@@ -81,7 +87,7 @@ internal static unsafe class ProductUnits<TForm, TVector>
         if (p.M == 1 && !p.ATransposed)
             return Row(p, 0);
         if (!packed)
-            PackTile(p, 0, p.M, rows);
+            PackTile(p, 0, p.M, 0, p.Depth, rows);
         return rows;
     }
 
@@ -157,15 +163,17 @@ internal static unsafe class ProductUnits<TForm, TVector>
             for (int tile = chunk.FirstTile; tile < chunk.EndTile; tile++)
             {
                 int row = p.TileStart(tile), rows = p.TileStart(tile + 1) - row;
-                float* x = chunk.Rows + (long)row * p.Depth + (long)rows * from;
-                byte* next = tile + 1 < chunk.EndTile ? (byte*)(chunk.Rows + (long)(row + rows) * p.Depth + (long)rows * from) : null;
+                float* x = p.PacksInBlocks ? chunk.Rows : chunk.Rows + (long)row * p.Depth + (long)rows * from;
+                if (p.PacksInBlocks)
+                    PackTile(p, row, rows, from, count, x);
+                byte* next = tile + 1 < chunk.EndTile && !p.PacksInBlocks ? (byte*)(chunk.Rows + (long)(row + rows) * p.Depth + (long)rows * from) : null;
                 for (int panel = chunk.FirstPanel; panel < chunk.EndPanel; panel++)
                 {
                     int first = panel * PanelRows;
                     byte* fetch = next == null ? null : next + (panel - chunk.FirstPanel) * MatMulTile.FetchStep * count;
                     if (panel + 1 < chunk.EndPanel)
                         FetchOutputs(p, row, rows, first + PanelRows);
-                    else if (next != null)
+                    else if (tile + 1 < chunk.EndTile)
                         FetchOutputs(p, row + rows, rows, chunk.FirstPanel * PanelRows);
                     for (int lane = 0; lane < PanelRows && first + lane < p.N; lane += StripRows)
                         Strip(p, DType.F32, chunk, row, rows, x, weights[panel - chunk.FirstPanel], lane, first + lane, count, resume, last, fetch);
@@ -248,8 +256,13 @@ internal static unsafe class ProductUnits<TForm, TVector>
         int width = Math.Min(StripRows, p.N - output);
         for (int r = 0; r < rows; r++)
         {
-            for (int i = 0; i < width; i++)
-                c[r * p.LdC + i] += sums[r * LdSums + i];
+            float* to = c + r * p.LdC;
+            float* from = sums + r * LdSums;
+            int i = 0;
+            for (; i + TForm.Width <= width; i += TForm.Width)
+                TForm.Store(TForm.Add(TForm.Load(to + i), TForm.Load(from + i)), to + i);
+            for (; i < width; i++)
+                to[i] += from[i];
         }
     }
 
@@ -333,23 +346,23 @@ internal static unsafe class ProductUnits<TForm, TVector>
         for (int tile = first; tile < Math.Min(first + ProductPlan.TileGroup, p.Tiles); tile++)
         {
             int row = p.TileStart(tile);
-            PackTile(p, row, p.TileStart(tile + 1) - row, p.Rows + (long)row * p.Depth);
+            PackTile(p, row, p.TileStart(tile + 1) - row, 0, p.Depth, p.Rows + (long)row * p.Depth);
         }
     }
 
-    // output[k * rows + r] = left side (row + r, k)
-    private static void PackTile(in Product p, int row, int rows, float* output)
+    // output[k * rows + r] = left side (row + r, from + k)
+    private static void PackTile(in Product p, int row, int rows, int from, int count, float* output)
     {
         if (p.ATransposed)
         {
-            ColumnCopier.Copy(p.A + row, p.LdA, p.Depth, rows, output);
+            ColumnCopier.Copy(p.A + row + from * p.LdA, p.LdA, count, rows, output);
             return;
         }
 
         float** pointers = stackalloc float*[12];
         for (int r = 0; r < rows; r++)
-            pointers[r] = Row(p, row + r);
-        RowInterleaver.Interleave(pointers, rows, p.Depth, output, rows);
+            pointers[r] = Row(p, row + r) + from;
+        RowInterleaver.Interleave(pointers, rows, count, output, rows);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -8,6 +8,9 @@ namespace Glimmer.Kernels;
 /// </remarks>
 internal static unsafe partial class SwiGlu
 {
+    // A multiple of the lanes.
+    private const int LongRow = 2048;
+
     /// <summary><c>y = gate / (1 + exp(-gate)) * up</c>, element by element.</summary>
     /// <param name="team">Threads, or null to run on the caller alone.</param>
     /// <param name="gate">[rows, columns], rows <paramref name="ldg"/> floats apart.</param>
@@ -20,6 +23,17 @@ internal static unsafe partial class SwiGlu
     /// <param name="ldy">Distance of the rows of <paramref name="y"/>.</param>
     public static void Forward(ThreadTeam? team, float* gate, int ldg, float* up, int ldu, int rows, int columns, float* y, int ldy)
     {
+        if (rows > 1 && columns % Lanes.Count != 0 && ldg == columns && ldu == columns && ldy == columns)
+        {
+            // Rows without gaps are one long row, whose tail is shorter than the tails of them all.
+            long count = (long)rows * columns, whole = count / LongRow * LongRow;
+            Forward(team, gate, LongRow, up, LongRow, (int)(count / LongRow), LongRow, y, LongRow);
+            (rows, columns) = (1, (int)(count - whole));
+            gate += whole;
+            up += whole;
+            y += whole;
+        }
+
         var args = new Arguments { Gate = gate, LdGate = ldg, Up = up, LdUp = ldu, Columns = columns, Y = y, LdY = ldy };
         RowSplit.Run(team, rows, columns, Simd.Level switch
         {
@@ -48,6 +62,18 @@ internal static unsafe partial class SwiGlu
     public static void Backward(
         ThreadTeam? team, float* dy, int lddy, float* gate, int ldg, float* up, int ldu, int rows, int columns, float* dgate, int lddg, float* dup, int lddu)
     {
+        if (rows > 1 && columns % Lanes.Count != 0 && lddy == columns && ldg == columns && ldu == columns && lddg == columns && lddu == columns)
+        {
+            long count = (long)rows * columns, whole = count / LongRow * LongRow;
+            Backward(team, dy, LongRow, gate, LongRow, up, LongRow, (int)(count / LongRow), LongRow, dgate, LongRow, dup, LongRow);
+            (rows, columns) = (1, (int)(count - whole));
+            dy += whole;
+            gate += whole;
+            up += whole;
+            dgate += whole;
+            dup += whole;
+        }
+
         var args = new Arguments
         {
             Y = dy,

@@ -103,7 +103,44 @@ public sealed class Compute : IDisposable
             return x;
         }
 
-        return RecomputeBlocks ? Recomputed<TState>.Forward(this, x, state, body) : body(this, x, state);
+        if (RecomputeBlocks)
+            return Recomputed<TState>.Forward(this, x, state, body);
+        var start = new BlockStart(this, x);
+        Tape.Record(start);
+        Tensor end = body(this, x, state);
+        Tape.Record(new BlockEnd(this, start, end));
+        return end;
+    }
+
+    /// <summary>The first to go back of a block: from here on gradients are temporary, but that of the block's input.</summary>
+    private sealed class BlockEnd(Compute c, BlockStart start, Tensor y) : TapeEntry
+    {
+        public override void Backward()
+        {
+            if (y.Gradient is null)
+                return;
+            start.InputGradient = c.Workspace.F32(start.Input.Shape);
+            start.Mark = c.Workspace.Save();
+        }
+    }
+
+    /// <summary>The last to go back of a block: keeps the gradient of its input and frees the memory of all others.</summary>
+    private sealed class BlockStart(Compute c, Tensor x) : TapeEntry
+    {
+        public Tensor Input => x;
+
+        public Tensor? InputGradient { get; set; }
+
+        public Workspace.Mark Mark { get; set; }
+
+        public override void Backward()
+        {
+            if (InputGradient is null)
+                return;
+            x.Gradient!.CopyTo(InputGradient);
+            x.Gradient = InputGradient;
+            c.Workspace.Release(Mark);
+        }
     }
 
     /// <summary>Runs products with the activations this context asks for.</summary>

@@ -40,6 +40,8 @@ internal static unsafe class Experts
         if (store is null)
         {
             active.Clear();
+            if (experts[0].Gate.Gradient is not null)
+                Parameter.Pack(c.Team, experts.SelectMany(expert => new[] { expert.Gate, expert.Up, expert.Down }));
             for (int e = 0; e < experts.Length; e++)
             {
                 if (RowsOf(plan, e).Count > 0)
@@ -137,7 +139,7 @@ internal static unsafe class Experts
                 c.Team, plan, dim, routes.Weights.F32Pointer, outputs.F32Pointer, dy.F32Pointer, doutputs.F32Pointer, dweights.F32Pointer);
             c.AddGradient(routes.Weights, dweights);
             if (shared is not null)
-                c.AddGradient(shared, dy, owned: false);
+                c.AddGradient(shared, dy); // nobody changes dy before the shared expert has read it: see Residual
 
             Tensor dactivated = c.Workspace.F32(rows, inner);
             Products(expert => expert.Down, doutputs, dim, dactivated, inner);
@@ -149,18 +151,17 @@ internal static unsafe class Experts
             WeightGradients(expert => expert.Gate, dgate, inner, x, dim, gather: true);
             WeightGradients(expert => expert.Up, dup, inner, x, dim, gather: true);
             Tensor dgathered = c.Workspace.F32(rows, dim);
-            Tensor fromUp = c.Workspace.F32(rows, dim);
             Products(expert => expert.Gate, dgate, inner, dgathered, dim);
-            Products(expert => expert.Up, dup, inner, fromUp, dim);
-            Elementwise.Add(c.Team, dgathered.F32Pointer, fromUp.F32Pointer, dgathered.Count, dgathered.F32Pointer);
+            Products(expert => expert.Up, dup, inner, dgathered, dim, addTo: true);
             Tensor dx = c.Workspace.F32(x.Shape);
             ExpertDispatch.GatherBackward(c.Team, plan, dim, dgathered.F32Pointer, dx.F32Pointer);
             c.AddGradient(x, dx);
         }
 
-        // dx = dy W for the rows of every expert.
-        private void Products(Func<Expert, Parameter> matrix, Tensor dy, int outputs, Tensor dx, int inputs)
+        // dx = dy W for the rows of every expert, or dx += dy W.
+        private void Products(Func<Expert, Parameter> matrix, Tensor dy, int outputs, Tensor dx, int inputs, bool addTo = false)
         {
+            Parameter.PackTransposed(c.Team, experts.Select(matrix));
             var jobs = new List<MatMulJob>();
             for (int e = 0; e < experts.Length; e++)
             {
@@ -175,6 +176,7 @@ internal static unsafe class Experts
                     Weights = matrix(experts[e]).PackedTransposed(c.Team),
                     Y = dx.F32Pointer + (long)first * inputs,
                     LdY = inputs,
+                    AddTo = addTo,
                 });
             }
 

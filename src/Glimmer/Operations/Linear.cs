@@ -89,9 +89,19 @@ internal static unsafe class Linear
             MatMul.WeightGradient(c.Team, dy.F32Pointer, outputs, x.F32Pointer, inputs, tokens, outputs, inputs, dw.F32Pointer, GradientMode.AddTo);
         if (bias?.Gradient is { } db)
             Elementwise.ColumnSums(c.Team, dy.F32Pointer, outputs, tokens, outputs, db.F32Pointer, GradientMode.AddTo);
-        Tensor dx = c.Workspace.F32(x.Shape);
-        MatMul.Multiply(c.Team, dy.F32Pointer, outputs, tokens, weight.PackedTransposed(c.Team), null, dx.F32Pointer, inputs);
-        c.AddGradient(x, dx);
+        Tensor dx = x.Gradient ?? c.Workspace.F32(x.Shape);
+        var job = new MatMulJob
+        {
+            X = dy.F32Pointer,
+            LdX = outputs,
+            Tokens = tokens,
+            Weights = weight.PackedTransposed(c.Team),
+            Y = dx.F32Pointer,
+            LdY = inputs,
+            AddTo = x.Gradient is not null,
+        };
+        MatMul.Multiply(c.Team, new ReadOnlySpan<MatMulJob>(in job));
+        x.Gradient = dx;
     }
 
     private sealed class Entry(Compute c, Tensor x, Parameter weight, Parameter? bias, Tensor y) : TapeEntry

@@ -13,6 +13,7 @@ public sealed class Parameter : IDisposable
     private readonly int[] _shape;
     private PackedMatrix? _packed;
     private PackedMatrix? _packedTransposed;
+    private bool _ownsPacked;
     private int _packedVersion;
     private int _transposedVersion;
     private Adaptation?[] _adaptations = [];
@@ -127,13 +128,45 @@ public sealed class Parameter : IDisposable
     internal PackedMatrix Packed(ThreadTeam team)
     {
         if (_packed is null || _packedVersion != Version)
+            MatrixPacker.Pack(team, RenewedPacked(), [new RowSource(Value!)]);
+        return _packed!;
+    }
+
+    /// <summary>Renews the packed forms of many small matrices at once, one by one on each thread.</summary>
+    internal static void Pack(ThreadTeam team, IEnumerable<Parameter> parameters) =>
+        Run(team, parameters.Where(p => p._packed is null || p._packedVersion != p.Version), transposed: false);
+
+    /// <summary>Renews the transposed packed forms of many small matrices at once.</summary>
+    internal static void PackTransposed(ThreadTeam team, IEnumerable<Parameter> parameters) =>
+        Run(team, parameters.Where(p => p._packedTransposed is null || p._transposedVersion != p.Version), transposed: true);
+
+    private static void Run(ThreadTeam team, IEnumerable<Parameter> outdated, bool transposed)
+    {
+        var works = new List<(PackedMatrix Matrix, RowSource Source)>();
+        foreach (Parameter parameter in outdated)
+            works.Add((transposed ? parameter.RenewedTransposed() : parameter.RenewedPacked(), new RowSource(parameter.Value!)));
+        if (works.Count > 0)
+            MatrixPacker.PackEach(team, works, transposed);
+    }
+
+    // A matrix to pack into, the one of the step before where it is ours.
+    private PackedMatrix RenewedPacked()
+    {
+        if (!_ownsPacked)
         {
             _packed?.Dispose();
-            _packed = MatrixPacker.Pack(team, new PackedF32(_shape[0], _shape[1]), [new RowSource(Value!)]);
-            _packedVersion = Version;
+            (_packed, _ownsPacked) = (new PackedF32(_shape[0], _shape[1]), true);
         }
 
-        return _packed;
+        _packedVersion = Version;
+        return _packed!;
+    }
+
+    private PackedMatrix RenewedTransposed()
+    {
+        EnsureValue();
+        _transposedVersion = Version;
+        return _packedTransposed ??= new PackedF32(_shape[1], _shape[0]);
     }
 
     /// <summary>The packed form as it was loaded or last used; null where there is none.</summary>
@@ -143,14 +176,8 @@ public sealed class Parameter : IDisposable
     internal PackedMatrix PackedTransposed(ThreadTeam team)
     {
         if (_packedTransposed is null || _transposedVersion != Version)
-        {
-            EnsureValue();
-            _packedTransposed?.Dispose();
-            _packedTransposed = MatrixPacker.PackTransposed(team, new PackedF32(_shape[1], _shape[0]), [new RowSource(Value!)]);
-            _transposedVersion = Version;
-        }
-
-        return _packedTransposed;
+            MatrixPacker.PackTransposed(team, RenewedTransposed(), [new RowSource(Value!)]);
+        return _packedTransposed!;
     }
 
     /// <inheritdoc/>

@@ -31,7 +31,8 @@ internal static unsafe class Residual
         {
             if (y.Gradient is not { } dy)
                 return;
-            c.AddGradient(f, dy, owned: false);
+            // One gradient for both: what computed f came after x was read, so it goes back first, before anything is added to the gradient of x.
+            c.AddGradient(f, dy);
             c.AddGradient(x, dy);
         }
     }

@@ -55,6 +55,25 @@ internal static unsafe class RowInterleaver
                 (q[0], q[1], q[2], q[3]) = (p0[k], p1[k], p2[k], p3[k]);
         }
 
+        for (; Sse.IsSupported && r + 2 <= count && rows[r] != null && rows[r + 1] != null; r += 2)
+        {
+            float* p0 = rows[r], p1 = rows[r + 1];
+            float* q = output + r;
+            int k = 0;
+            for (; k + 4 <= columns; k += 4, q += 4 * stride)
+            {
+                Vector128<float> a = Vector128.Load(p0 + k), b = Vector128.Load(p1 + k);
+                Vector128<float> low = Sse.UnpackLow(a, b), high = Sse.UnpackHigh(a, b);
+                low.GetLower().Store(q);
+                low.GetUpper().Store(q + stride);
+                high.GetLower().Store(q + 2 * stride);
+                high.GetUpper().Store(q + 3 * stride);
+            }
+
+            for (; k < columns; k++, q += stride)
+                (q[0], q[1]) = (p0[k], p1[k]);
+        }
+
         for (; r < count; r++)
         {
             float* p = rows[r];
