@@ -1,5 +1,4 @@
 using Glimmer.Models;
-using Glimmer.Operations;
 
 namespace Glimmer.Training.Checkpoints;
 
@@ -12,10 +11,5 @@ public sealed class AdapterWeights(LoraAdapter adapter, string? baseModel) : ITr
     public void Write(string folder) => adapter.Save(folder, baseModel);
 
     /// <inheritdoc/>
-    public void Read(string folder)
-    {
-        TensorFiles.Read(folder, adapter.Parameters.Select(p => KeyValuePair.Create(p.Name, p.Value!)), "adapter_model");
-        foreach (Parameter parameter in adapter.Parameters)
-            parameter.Touch();
-    }
+    public void Read(string folder) => adapter.Read(folder);
 }

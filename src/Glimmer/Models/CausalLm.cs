@@ -74,6 +74,8 @@ public abstract class CausalLm : IDisposable
         Rotation.EnsurePositions(batch);
         c.AdapterRuns = pass.Batch.AdapterRuns;
         Tensor x = Embedding.Forward(c, batch.Tokens, _embedding, Config.PadTokenId); // [T, D]
+        if (c.Tape is not null)
+            c.EmbeddingNoise?.AddTo(batch, x);
         c.Observe("", "hidden.embed", x);
         foreach (DecoderLayer layer in _layers)
         {

@@ -46,6 +46,9 @@ public sealed class Compute : IDisposable
     /// <summary>The draws of dropout in a training step; null when nothing is dropped.</summary>
     internal DropoutDraws? Dropout { get; set; }
 
+    /// <summary>Noise on the embeddings of a training step; null for none.</summary>
+    internal EmbeddingNoise? EmbeddingNoise { get; set; }
+
     /// <summary>Low-rank additions of one step, likewise reused.</summary>
     internal List<LowRankStep> LowRankSteps { get; } = [];
 

@@ -79,6 +79,13 @@ internal static unsafe class Experts
         }
 
         c.Multiply(CollectionsMarshal.AsSpan(jobs));
+        bool isAdapted = IsAdapted(experts, active);
+        if (isAdapted)
+        {
+            ExpertFactors.AddTo(c, plan, experts, active, static expert => expert.Gate, x, gather: true, gate);
+            ExpertFactors.AddTo(c, plan, experts, active, static expert => expert.Up, x, gather: true, up);
+        }
+
         for (int i = 0; i < active.Count;)
         {
             // Neighbours in the list of rows are one range: all of it when every expert is here.
@@ -105,6 +112,19 @@ internal static unsafe class Experts
         }
 
         c.Multiply(CollectionsMarshal.AsSpan(jobs));
+        if (isAdapted)
+            ExpertFactors.AddTo(c, plan, experts, active, static expert => expert.Down, activated, gather: false, outputs);
+    }
+
+    private static bool IsAdapted(Expert[] experts, List<int> active)
+    {
+        foreach (int e in active)
+        {
+            if (experts[e].Gate.IsAdapted || experts[e].Up.IsAdapted || experts[e].Down.IsAdapted)
+                return true;
+        }
+
+        return false;
     }
 
     // Sorts the (token, choice) pairs by expert, in workspace memory.
@@ -143,6 +163,7 @@ internal static unsafe class Experts
 
             Tensor dactivated = c.Workspace.F32(rows, inner);
             Products(expert => expert.Down, doutputs, dim, dactivated, inner);
+            ExpertFactors.Backward(c, plan, experts, expert => expert.Down, activated, gather: false, doutputs, dactivated);
             WeightGradients(expert => expert.Down, doutputs, dim, activated, inner, gather: false);
             Tensor dgate = c.Workspace.F32(rows, inner);
             Tensor dup = c.Workspace.F32(rows, inner);
@@ -153,6 +174,8 @@ internal static unsafe class Experts
             Tensor dgathered = c.Workspace.F32(rows, dim);
             Products(expert => expert.Gate, dgate, inner, dgathered, dim);
             Products(expert => expert.Up, dup, inner, dgathered, dim, addTo: true);
+            ExpertFactors.Backward(c, plan, experts, expert => expert.Gate, x, gather: true, dgate, dgathered);
+            ExpertFactors.Backward(c, plan, experts, expert => expert.Up, x, gather: true, dup, dgathered);
             Tensor dx = c.Workspace.F32(x.Shape);
             ExpertDispatch.GatherBackward(c.Team, plan, dim, dgathered.F32Pointer, dx.F32Pointer);
             c.AddGradient(x, dx);
@@ -161,13 +184,19 @@ internal static unsafe class Experts
         // dx = dy W for the rows of every expert, or dx += dy W.
         private void Products(Func<Expert, Parameter> matrix, Tensor dy, int outputs, Tensor dx, int inputs, bool addTo = false)
         {
-            Parameter.PackTransposed(c.Team, experts.Select(matrix));
+            Parameter.PackTransposed(c.Team, experts.Select(matrix).Where(weight => !weight.HasBlocksOnly));
             var jobs = new List<MatMulJob>();
             for (int e = 0; e < experts.Length; e++)
             {
                 (int first, int count) = RowsOf(plan, e);
                 if (count == 0)
                     continue;
+                if (matrix(experts[e]).HasBlocksOnly)
+                {
+                    ProductOfBlocks(matrix(experts[e]), dy.F32Pointer + (long)first * outputs, outputs, count, dx.F32Pointer + (long)first * inputs, addTo);
+                    continue;
+                }
+
                 jobs.Add(new MatMulJob
                 {
                     X = dy.F32Pointer + (long)first * outputs,
@@ -181,6 +210,22 @@ internal static unsafe class Experts
             }
 
             MatMul.Multiply(c.Team, CollectionsMarshal.AsSpan(jobs));
+        }
+
+        // The same for one expert that is held as quantised blocks only.
+        private void ProductOfBlocks(Parameter weight, float* dy, int outputs, int count, float* dx, bool addTo)
+        {
+            if (!addTo)
+            {
+                Linear.InputGradient(c, weight, dy, outputs, count, dx);
+                return;
+            }
+
+            Workspace.Mark mark = c.Workspace.Save();
+            Tensor part = c.Workspace.F32(count, weight.Shape[1]);
+            Linear.InputGradient(c, weight, dy, outputs, count, part.F32Pointer);
+            Elementwise.Add(c.Team, dx, part.F32Pointer, part.Count, dx);
+            c.Workspace.Release(mark);
         }
 
         // dW += dy^T x over the rows of every expert, in token order.

@@ -16,6 +16,7 @@ internal sealed unsafe class LatentProjection(Parameter weight, int heads, int n
     private readonly PackedMatrix?[] _valueUpTransposed = new PackedMatrix?[heads]; // outputs r, inputs v
     private readonly MatMulJob[] _jobs = new MatMulJob[heads];
     private readonly WeightGradientJob[] _gradientJobs = new WeightGradientJob[heads];
+    private readonly Dictionary<LowRankFactor, LatentProjection> _added = []; // B of each factor, whose rows are grouped as those of the weight
     private int _version;
 
     /// <summary>r: width of the latent.</summary>
@@ -30,17 +31,53 @@ internal sealed unsafe class LatentProjection(Parameter weight, int heads, int n
     /// <param name="tokens">T.</param>
     /// <param name="y">Likewise.</param>
     /// <param name="headStrideY">Floats from head to head.</param>
-    public void AbsorbKeys(Compute c, float* x, int headStrideX, int tokens, float* y, int headStrideY) =>
+    public void AbsorbKeys(Compute c, float* x, int headStrideX, int tokens, float* y, int headStrideY)
+    {
         Multiply(c, _keyUp, x, headStrideX, tokens, y, headStrideY);
+        if (!weight.IsAdapted)
+            return;
+        foreach (AdapterRun run in c.AdapterRuns ?? [new AdapterRun(0, 0, tokens)])
+        {
+            if (weight.AdaptationOf(run.Adapter)?.Factor is not { } factor)
+                continue;
+            // s (x B_UK_h) A
+            (int rows, int rank) = (run.Count * heads, factor.A.Shape[0]);
+            Workspace.Mark mark = c.Workspace.Save();
+            Tensor inner = c.Workspace.F32(rows, rank), added = c.Workspace.F32(rows, Rank);
+            Added(factor).AbsorbKeys(c, x + ((long)run.First * heads * headStrideX), headStrideX, run.Count, inner.F32Pointer, rank);
+            MatMul.Multiply(c.Team, inner.F32Pointer, rank, rows, factor.A.PackedTransposed(c.Team), null, added.F32Pointer, Rank);
+            AddScaled(added, factor.Scale, y + ((long)run.First * heads * headStrideY), headStrideY);
+            c.Workspace.Release(mark);
+        }
+    }
 
     /// <summary><c>y_h[t] = W_UV_h x_h[t]</c>: latent context into values.</summary>
-    public void ProjectValues(Compute c, float* x, int headStrideX, int tokens, float* y, int headStrideY) =>
+    public void ProjectValues(Compute c, float* x, int headStrideX, int tokens, float* y, int headStrideY)
+    {
         Multiply(c, _valueUp, x, headStrideX, tokens, y, headStrideY);
+        if (!weight.IsAdapted)
+            return;
+        foreach (AdapterRun run in c.AdapterRuns ?? [new AdapterRun(0, 0, tokens)])
+        {
+            if (weight.AdaptationOf(run.Adapter)?.Factor is not { } factor)
+                continue;
+            // s B_UV_h (A x)
+            (int rows, int rank) = (run.Count * heads, factor.A.Shape[0]);
+            Workspace.Mark mark = c.Workspace.Save();
+            Tensor inner = c.Workspace.F32(rows, rank), added = c.Workspace.F32(rows, valueDim);
+            MatMul.Multiply(c.Team, x + ((long)run.First * heads * headStrideX), headStrideX, rows, factor.A.Packed(c.Team), null, inner.F32Pointer, rank);
+            Added(factor).ProjectValues(c, inner.F32Pointer, rank, run.Count, added.F32Pointer, valueDim);
+            AddScaled(added, factor.Scale, y + ((long)run.First * heads * headStrideY), headStrideY);
+            c.Workspace.Release(mark);
+        }
+    }
 
     /// <summary>Gradients of <see cref="AbsorbKeys"/>: dx from dy, and W_UK's share of the parameter's gradient.</summary>
     public void AbsorbKeysBackward(Compute c, float* x, int headStrideX, int tokens, float* dy, int headStrideY, float* dx, int headStrideDx)
     {
         Multiply(c, _keyUpTransposed, dy, headStrideY, tokens, dx, headStrideDx);
+        if (weight.Adapter is { } factor)
+            AbsorbKeysBackward(c, factor, x, headStrideX, tokens, dy, headStrideY, dx, headStrideDx);
         if (weight.Gradient is not { } gradient)
             return;
         // dW_UK[n, r] = sum_t x[t, n] dy[t, r]
@@ -68,6 +105,8 @@ internal sealed unsafe class LatentProjection(Parameter weight, int heads, int n
     public void ProjectValuesBackward(Compute c, float* x, int headStrideX, int tokens, float* dy, int headStrideY, float* dx, int headStrideDx)
     {
         Multiply(c, _valueUpTransposed, dy, headStrideY, tokens, dx, headStrideDx);
+        if (weight.Adapter is { } factor)
+            ProjectValuesBackward(c, factor, x, headStrideX, tokens, dy, headStrideY, dx, headStrideDx);
         if (weight.Gradient is not { } gradient)
             return;
         // dW_UV[v, r] = sum_t dy[t, v] x[t, r]
@@ -91,7 +130,16 @@ internal sealed unsafe class LatentProjection(Parameter weight, int heads, int n
         MatMul.WeightGradient(c.Team, _gradientJobs);
     }
 
+    /// <inheritdoc/>
     public void Dispose()
+    {
+        Clear();
+        foreach (LatentProjection added in _added.Values)
+            added.Dispose();
+        _added.Clear();
+    }
+
+    private void Clear()
     {
         foreach (PackedMatrix?[] form in (ReadOnlySpan<PackedMatrix?[]>)[_keyUp, _keyUpTransposed, _valueUp, _valueUpTransposed])
         {
@@ -101,11 +149,73 @@ internal sealed unsafe class LatentProjection(Parameter weight, int heads, int n
         }
     }
 
+    // Of y += s (x B_UK) A.
+    private void AbsorbKeysBackward(Compute c, LowRankFactor factor, float* x, int headStrideX, int tokens, float* dy, int headStrideY, float* dx, int headStrideDx)
+    {
+        (int rows, int rank) = (tokens * heads, factor.A.Shape[0]);
+        Workspace.Mark mark = c.Workspace.Save();
+        Tensor inner = c.Workspace.F32(rows, rank), dinner = c.Workspace.F32(rows, rank), part = c.Workspace.F32(rows, nopeDim);
+        MatMul.Multiply(c.Team, dy, headStrideY, rows, factor.A.Packed(c.Team), null, dinner.F32Pointer, rank);
+        Scale(dinner, factor.Scale);
+        Added(factor).AbsorbKeysBackward(c, x, headStrideX, tokens, dinner.F32Pointer, rank, part.F32Pointer, nopeDim);
+        AddScaled(part, 1, dx, headStrideDx);
+        if (factor.A.Gradient is { } da)
+        {
+            Added(factor).AbsorbKeys(c, x, headStrideX, tokens, inner.F32Pointer, rank);
+            Scale(inner, factor.Scale);
+            MatMul.WeightGradient(c.Team, inner.F32Pointer, rank, dy, headStrideY, rows, rank, Rank, da.F32Pointer, GradientMode.AddTo);
+        }
+
+        c.Workspace.Release(mark);
+    }
+
+    // Of y += s B_UV (A x).
+    private void ProjectValuesBackward(Compute c, LowRankFactor factor, float* x, int headStrideX, int tokens, float* dy, int headStrideY, float* dx, int headStrideDx)
+    {
+        (int rows, int rank) = (tokens * heads, factor.A.Shape[0]);
+        Workspace.Mark mark = c.Workspace.Save();
+        Tensor inner = c.Workspace.F32(rows, rank), dinner = c.Workspace.F32(rows, rank), dv = c.Workspace.Zeros(rows, valueDim), part = c.Workspace.F32(rows, Rank);
+        MatMul.Multiply(c.Team, x, headStrideX, rows, factor.A.Packed(c.Team), null, inner.F32Pointer, rank);
+        for (int row = 0; row < rows; row++)
+        {
+            for (int i = 0; i < valueDim; i++)
+                dv.F32Pointer[((long)row * valueDim) + i] = factor.Scale * dy[((long)row * headStrideY) + i];
+        }
+
+        Added(factor).ProjectValuesBackward(c, inner.F32Pointer, rank, tokens, dv.F32Pointer, valueDim, dinner.F32Pointer, rank);
+        if (factor.A.Gradient is { } da)
+            MatMul.WeightGradient(c.Team, dinner.F32Pointer, rank, x, headStrideX, rows, rank, Rank, da.F32Pointer, GradientMode.AddTo);
+        MatMul.Multiply(c.Team, dinner.F32Pointer, rank, rows, factor.A.PackedTransposed(c.Team), null, part.F32Pointer, Rank);
+        AddScaled(part, 1, dx, headStrideDx);
+        c.Workspace.Release(mark);
+    }
+
+    private LatentProjection Added(LowRankFactor factor)
+    {
+        if (!_added.TryGetValue(factor, out LatentProjection? added))
+            _added.Add(factor, added = new LatentProjection(factor.B, heads, nopeDim, valueDim));
+        return added;
+    }
+
+    // y += s x for rows of one width whose targets are further apart.
+    private static void AddScaled(Tensor x, float scale, float* y, int stride)
+    {
+        (int rows, int columns) = (x.Shape[0], x.Shape[1]);
+        for (int row = 0; row < rows; row++)
+            Elementwise.AddScaled(null, x.F32Pointer + ((long)row * columns), scale, columns, y + ((long)row * stride));
+    }
+
+    private static void Scale(Tensor x, float scale)
+    {
+        foreach (ref float value in x.F32)
+            value *= scale;
+    }
+
     private void Multiply(Compute c, PackedMatrix?[] form, float* x, int headStrideX, int tokens, float* y, int headStrideY)
     {
         if (_version != weight.Version)
         {
-            Dispose();
+            Clear();
             _version = weight.Version;
         }
 

@@ -89,6 +89,14 @@ internal static unsafe class Linear
             MatMul.WeightGradient(c.Team, dy.F32Pointer, outputs, x.F32Pointer, inputs, tokens, outputs, inputs, dw.F32Pointer, GradientMode.AddTo);
         if (bias?.Gradient is { } db)
             Elementwise.ColumnSums(c.Team, dy.F32Pointer, outputs, tokens, outputs, db.F32Pointer, GradientMode.AddTo);
+        if (weight.HasBlocksOnly)
+        {
+            Tensor fromBlocks = c.Workspace.F32(x.Shape);
+            InputGradient(c, weight, dy.F32Pointer, outputs, tokens, fromBlocks.F32Pointer);
+            c.AddGradient(x, fromBlocks);
+            return;
+        }
+
         Tensor dx = x.Gradient ?? c.Workspace.F32(x.Shape);
         var job = new MatMulJob
         {
@@ -102,6 +110,29 @@ internal static unsafe class Linear
         };
         MatMul.Multiply(c.Team, new ReadOnlySpan<MatMulJob>(in job));
         x.Gradient = dx;
+    }
+
+    /// <summary><c>dx = dy W</c>: from the transposed matrix, or, where only quantised blocks are held, from a few expanded rows at a time. The bits are the same.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="weight">W, [O, K].</param>
+    /// <param name="dy">[tokens, O], rows <paramref name="stride"/> floats apart.</param>
+    /// <param name="stride">Distance of the rows of <paramref name="dy"/>.</param>
+    /// <param name="tokens">Rows.</param>
+    /// <param name="dx">[tokens, K].</param>
+    public static void InputGradient(Compute c, Parameter weight, float* dy, int stride, int tokens, float* dx)
+    {
+        int inputs = weight.Shape[1];
+        if (!weight.HasBlocksOnly)
+        {
+            MatMul.Multiply(c.Team, dy, stride, tokens, weight.PackedTransposed(c.Team), null, dx, inputs);
+            return;
+        }
+
+        PackedMatrix packed = weight.Packed(c.Team);
+        Workspace.Mark mark = c.Workspace.Save();
+        Tensor scratch = c.Workspace.F32(checked((int)MatMul.InputGradientScratch(packed)));
+        MatMul.InputGradient(c.Team, dy, stride, tokens, packed, dx, inputs, scratch.F32Pointer);
+        c.Workspace.Release(mark);
     }
 
     private sealed class Entry(Compute c, Tensor x, Parameter weight, Parameter? bias, Tensor y) : TapeEntry

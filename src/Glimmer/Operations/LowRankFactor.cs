@@ -250,7 +250,14 @@ public sealed unsafe class LowRankFactor : IDisposable
             if (y.Gradient is not { } dy)
                 return;
             if (sum is not null)
-                Scale(dy, sum);
+            {
+                // Others may hold this gradient too; the layer's own entry takes the scaled one.
+                Tensor scaled = c.Workspace.F32(dy.Shape);
+                dy.CopyTo(scaled);
+                Scale(scaled, sum);
+                y.Gradient = dy = scaled;
+            }
+
             Tensor dv = c.Workspace.Zeros(v.Shape);
             Elementwise.AddScaled(c.Team, dy.F32Pointer, factor.Scale, dv.Count, dv.F32Pointer);
             c.AddGradient(v, dv);

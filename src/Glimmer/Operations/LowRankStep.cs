@@ -24,7 +24,8 @@ internal unsafe readonly record struct LowRankStep(LowRankFactor Factor, Paramet
     /// <param name="layers">Matrix, bias and output [T, O] of each layer; those without an adapter stay as they are.</param>
     public static void Apply(Compute c, Tensor x, ReadOnlySpan<(Parameter Weight, Parameter? Bias, Tensor Output)> layers)
     {
-        if (c.Tape is not null)
+        // A block that is recomputed later runs without a tape at first, and drops the same elements.
+        if (c.Tape is not null || c.Dropout is not null)
         {
             if (c.AdapterRuns is not null)
                 throw new InvalidOperationException("Gradients are computed with one adapter for the whole batch: attach it to the model.");

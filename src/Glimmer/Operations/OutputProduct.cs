@@ -49,14 +49,14 @@ internal static unsafe class OutputProduct
     public static void Backward(Compute c, float* h, int rows, Parameter head, float* dy, float* dh, (Tensor? Own, Tensor? Added) gradients)
     {
         (int all, int own, int dim) = (head.AllRows, head.Shape[0], head.Shape[1]);
-        MatMul.Multiply(c.Team, dy, all, rows, head.PackedTransposed(c.Team), null, dh, dim);
+        Linear.InputGradient(c, head, dy, all, rows, dh);
         if (gradients.Own is { } dw)
             MatMul.WeightGradient(c.Team, dy, all, h, dim, rows, own, dim, dw.F32Pointer, GradientMode.Continue);
         if (head.AddedRows is not { } added)
             return;
         Workspace.Mark mark = c.Workspace.Save();
         Tensor rest = c.Workspace.F32(rows, dim);
-        MatMul.Multiply(c.Team, dy + own, all, rows, added.PackedTransposed(c.Team), null, rest.F32Pointer, dim);
+        Linear.InputGradient(c, added, dy + own, all, rows, rest.F32Pointer);
         Elementwise.Add(c.Team, dh, rest.F32Pointer, rest.Count, dh);
         c.Workspace.Release(mark);
         if (gradients.Added is { } da)

@@ -172,6 +172,9 @@ public sealed class Parameter : IDisposable
     /// <summary>The packed form as it was loaded or last used; null where there is none.</summary>
     internal PackedMatrix? PackedOrNull => _packed;
 
+    /// <summary>Whether only quantised blocks are held: input gradients then expand a few rows at a time.</summary>
+    internal bool HasBlocksOnly => Value is null && _packed is { } packed && BlockKernel.For(packed.Type) is not null;
+
     /// <summary>The transposed matrix as input gradients read it: a lane is an input.</summary>
     internal PackedMatrix PackedTransposed(ThreadTeam team)
     {

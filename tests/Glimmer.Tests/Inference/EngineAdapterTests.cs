@@ -15,24 +15,36 @@ public sealed class EngineAdapterTests : IDisposable
 
     public EngineAdapterTests() => (_checkpoint, _model) = TinyModels.FirstOrNone(model => model.NextToken is not null);
 
-    [SkippableFact]
-    public async Task Answers_of_several_adapters_in_one_batch_are_those_of_lone_runs()
+    [Theory]
+    [InlineData(Training.TinyRun.GroupedQuery)]
+    [InlineData(Training.TinyRun.Latent)]
+    public async Task Answers_of_several_adapters_in_one_batch_are_those_of_lone_runs(string config)
     {
-        EngineOptions options = WithAdapters();
-        string?[] adapters = [null, "a", "b", "c", "a", null, "b"];
+        using CausalLm model = Training.TinyRun.Model(config, _folder["model"], _compute);
+        bool isLatent = model.Config.ModelType != "glm4_moe";
+        EngineOptions options = Adapters(
+            model,
+            new LoraOptions { Rank = 2, TargetModules = [isLatent ? "kv_b_proj" : "v_proj", "o_proj"] },
+            new LoraOptions { Rank = 3, TargetModules = isLatent ? ["q_a_proj", "q_b_proj"] : ["q_proj", "k_proj", "o_proj"], UseDora = true },
+            new LoraOptions { Rank = 2, TargetModules = ["all-linear", "all-router"], UseRsLora = true },
+            new LoraOptions { Rank = 1, TargetModules = ["o_proj"], TargetParameters = ["mlp.experts.down_proj"], ModulesToSave = ["lm_head", "embed_tokens"] });
+        string?[] adapters = [null, "a", "b", "c", "d", "a", null, "d", "c"];
         var alone = new List<List<EngineToken>>();
         for (int i = 0; i < adapters.Length; i++)
         {
             // Without an adapter nothing of the others may be felt: the lone run has none at all.
-            using var engine = new Engine(_model, _compute, adapters[i] is null ? new EngineOptions() : options);
-            alone.Add(await Read(engine.Submit(Request(i, adapters[i]))));
+            using var engine = new Engine(model, _compute, adapters[i] is null ? new EngineOptions() : options);
+            alone.Add(await Read(engine.Submit(Request(i, adapters[i], 40))));
         }
 
-        using var together = new Engine(_model, _compute, options with { PrefillTokens = 7, MixedPrefillTokens = 5 });
-        Generation[] generations = [.. adapters.Select((adapter, i) => together.Submit(Request(i, adapter)))];
+        using var together = new Engine(model, _compute, options with { PrefillTokens = 7, MixedPrefillTokens = 5 });
+        Generation[] generations = [.. adapters.Select((adapter, i) => together.Submit(Request(i, adapter, 40)))];
         for (int i = 0; i < generations.Length; i++)
-            AssertSame(alone[i], await Read(generations[i]), $"request {i}");
-        Assert.NotEqual(alone[1].Select(t => t.Logprob), (await Read(together.Submit(Request(1, "b")))).Select(t => t.Logprob));
+            AssertSame(alone[i], await Read(generations[i]), $"request {i} with {adapters[i]}");
+
+        // Each of them changes something.
+        foreach (string name in options.Adapters.Keys)
+            Assert.NotEqual(alone[0].Select(t => t.Logprob), (await Read(together.Submit(Request(0, name, 40)))).Select(t => t.Logprob));
     }
 
     [SkippableFact]
@@ -62,7 +74,7 @@ public sealed class EngineAdapterTests : IDisposable
         Assert.Equal(0, await Cached("b"));
         Assert.Equal(0, await Cached(null));
         Assert.Equal(128, await Cached("a"));
-        await engine.LoadAdapterAsync("a", Path.Combine(_folder.ToString(), "c"));
+        await engine.LoadAdapterAsync("a", _folder["c"]);
         Assert.Equal(0, await Cached("a"));
 
         async Task<int> Cached(string? adapter)
@@ -108,21 +120,27 @@ public sealed class EngineAdapterTests : IDisposable
         _checkpoint?.Dispose();
     }
 
-    // Three adapters of different ranks and targets, strong enough to change tokens.
     private EngineOptions WithAdapters()
     {
         Fixtures.SkipIfAbsent(_model is null ? "" : "models");
-        string[][] targets = [["q_proj", "v_proj"], ["o_proj", "q_proj", "k_proj"], ["up_proj", "down_proj"]];
+        return Adapters(
+            _model!, new LoraOptions { Rank = 2, TargetModules = ["q_proj", "v_proj"] }, new LoraOptions { Rank = 5, TargetModules = ["o_proj", "q_proj", "k_proj"] },
+            new LoraOptions { Rank = 8, TargetModules = ["up_proj", "down_proj"] });
+    }
+
+    // Adapters a, b, ... strong enough to change tokens.
+    private EngineOptions Adapters(CausalLm model, params LoraOptions[] all)
+    {
         var folders = new Dictionary<string, string>();
-        for (int i = 0; i < targets.Length; i++)
+        for (int i = 0; i < all.Length; i++)
         {
-            string folder = Directory.CreateDirectory(Path.Combine(_folder.ToString(), $"{(char)('a' + i)}")).FullName;
-            using LoraAdapter adapter = LoraAdapter.Create(_model!, new LoraOptions { Rank = 2 + (3 * i), Alpha = 8, TargetModules = targets[i], Seed = (ulong)i });
+            string folder = Directory.CreateDirectory(_folder[$"{(char)('a' + i)}"]).FullName;
+            using LoraAdapter adapter = LoraAdapter.Create(model, all[i] with { Alpha = 4, Seed = (ulong)i });
             var random = new Random(i);
             foreach (Parameter parameter in adapter.Parameters)
             {
                 foreach (ref float value in parameter.Value!.F32)
-                    value = (float)(random.NextDouble() - 0.5);
+                    value += (float)(random.NextDouble() - 0.5);
             }
 
             adapter.Save(folder);
@@ -132,18 +150,18 @@ public sealed class EngineAdapterTests : IDisposable
         return new EngineOptions { Adapters = folders };
     }
 
-    private GenerationRequest Request(int seed, string? adapter) => new()
+    private GenerationRequest Request(int seed, string? adapter, int vocabulary = 0) => new()
     {
-        Prompt = Tokens(11 + (9 * seed), seed),
+        Prompt = Tokens(11 + (4 * seed), seed, vocabulary),
         MaxTokens = 12,
         Adapter = adapter,
         Sampling = new SamplingOptions { Temperature = 1, Seed = (ulong)seed },
     };
 
-    private int[] Tokens(int count, int seed)
+    private int[] Tokens(int count, int seed, int vocabulary = 0)
     {
         var random = new Random(seed);
-        return [.. Enumerable.Range(0, count).Select(_ => random.Next(_model.Config.VocabSize))];
+        return [.. Enumerable.Range(0, count).Select(_ => random.Next(vocabulary == 0 ? _model.Config.VocabSize : vocabulary))];
     }
 
     private static void AssertSame(List<EngineToken> expected, List<EngineToken> actual, string name)

@@ -39,6 +39,29 @@ public unsafe class BlockProductTests
     });
 
     [Theory]
+    [MemberData(nameof(LevelsAndThreads))]
+    public void Input_gradients_without_a_copy_equal_those_of_the_transposed_matrix_in_bits(SimdLevel level, int threads)
+    {
+        using var _ = new LevelScope(level);
+        using var team = new ThreadTeam(threads);
+        foreach (DType type in RandomRows.BlockTypes)
+        {
+            foreach ((int tokens, int outputs, int blocks) in (ReadOnlySpan<(int, int, int)>)[(1, 1, 1), (3, 31, 2), (7, 300, 1), (14, 513, 3)])
+            {
+                int columns = blocks * type.BlockElements(), lddy = outputs + 3;
+                using PackedMatrix w = MatMulTests.Weights(team, type, outputs, columns, 5);
+                using Tensor dy = MatMulTests.Random(tokens * lddy, 1), expected = Tensor.Allocate(DType.F32, tokens, columns), actual = MatMulTests.Random(tokens * columns, 2);
+                using Tensor plain = Tensor.Allocate(DType.F32, outputs, columns), scratch = Tensor.Allocate(DType.F32, (int)MatMul.InputGradientScratch(w));
+                w.Unpack(plain.F32Pointer);
+                using PackedMatrix transposed = MatrixPacker.PackTransposed(team, new PackedF32(columns, outputs), [new RowSource(plain)]);
+                MatMul.Multiply(team, dy.F32Pointer, lddy, tokens, transposed, null, expected.F32Pointer, columns);
+                MatMul.InputGradient(team, dy.F32Pointer, lddy, tokens, w, actual.F32Pointer, columns, scratch.F32Pointer);
+                MatMulTests.AssertSameBits(expected.F32, actual.F32, $"{type} {tokens}x{outputs}x{columns}");
+            }
+        }
+    }
+
+    [Theory]
     [MemberData(nameof(Types))]
     public void A_token_gets_the_same_bits_alone_and_among_others(DType type)
     {
