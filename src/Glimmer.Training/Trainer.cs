@@ -10,7 +10,7 @@ namespace Glimmer.Training;
 
 /// <summary>Trains a model step by step: the one place where losses, gradients, clipping, optimizer and balance come together.</summary>
 /// <remarks>
-/// <para>The objective of a step is <c>CE + lambda / D sum_j MTP_j + beta sum_routers Balance (+ z-loss)</c>. Every mean is over the targets of the whole
+/// <para>The objective of a step is, unless the options say otherwise, <c>CE + lambda / D sum_j MTP_j + beta sum_routers Balance (+ z-loss)</c>. Every mean is over the targets of the whole
 /// step: sums of all micro-batches are divided by one
 /// count, so that how a batch is cut into micro-batches changes rounding only.</para>
 /// <para>The bits of a step depend on model, batch and options, not on the number of threads or on recomputation.</para>
@@ -22,13 +22,13 @@ public sealed class Trainer : IDisposable
     private readonly RouterBalance _balance;
     private readonly IReadOnlyList<Parameter> _trained;
 
-    /// <summary>Prepares a model for training: fp32 values, gradients, optimizer state.</summary>
+    /// <summary>Prepares a model for training: fp32 values, gradients, optimizer state, of what the options select.</summary>
     /// <param name="model">The model. It must outlive the trainer.</param>
     /// <param name="c">Context whose threads train; used by the trainer alone while a step runs.</param>
     /// <param name="options">How to train.</param>
     /// <exception cref="ArgumentException">MTP is asked for but the model has no MTP layer.</exception>
     public Trainer(CausalLm model, Compute c, TrainerOptions options)
-        : this(model, c, options, model.Parameters, new Optimizer(ParameterRule.For(model, options.Optimizer).Where(rule => options.NextTokenDepths > 0 || !IsNextToken(model, rule.Parameter)), options.Optimizer))
+        : this(model, c, options, Rules(model, options))
     {
     }
 
@@ -38,8 +38,7 @@ public sealed class Trainer : IDisposable
     /// <param name="options">How to train. AdamW updates the factors; the rate of the balance bias must be 0.</param>
     /// <param name="adapter">The adapter.</param>
     public Trainer(CausalLm model, Compute c, TrainerOptions options, LoraAdapter adapter)
-        : this(model, c, options, adapter.Parameters, new Optimizer(
-            adapter.Parameters.Select(parameter => new ParameterRule(parameter, MatrixRule.AdamW, options.Optimizer.WeightDecay, MatrixSplit.Whole)), options.Optimizer))
+        : this(model, c, options, ParameterRule.For(adapter, options.Optimizer.WeightDecay, options.LoraPlusRatio))
     {
     }
 
@@ -47,19 +46,15 @@ public sealed class Trainer : IDisposable
     /// <param name="model">The model. It must outlive the trainer.</param>
     /// <param name="c">Context whose threads train.</param>
     /// <param name="options">How to train.</param>
-    /// <param name="rules">What is trained, and how.</param>
+    /// <param name="rules">What is trained, each parameter once, and how.</param>
     public Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<ParameterRule> rules)
-        : this(model, c, options, [.. rules.Select(rule => rule.Parameter)], new Optimizer(rules, options.Optimizer))
-    {
-    }
-
-    private Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<Parameter> trained, Optimizer optimizer)
     {
         if (options.NextTokenDepths > 0 && model.NextToken is null)
             throw new ArgumentException($"{options.NextTokenDepths} MTP depths are asked for, but the model has no MTP layer. Set NextTokenDepths to 0.", nameof(options));
-        (Model, _c, _options, _trained) = (model, c, options, trained);
+        (Model, _c, _options) = (model, c, options);
+        _trained = [.. rules.Select(rule => rule.Parameter)];
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
-        Optimizer = optimizer;
+        Optimizer = new Optimizer(rules, options.Optimizer);
     }
 
     /// <summary>The model that is trained.</summary>
@@ -90,13 +85,22 @@ public sealed class Trainer : IDisposable
         var losses = new double[counts.Length];
         ClearGradients();
         _balance.Begin(_c, batch.Sum(micro => micro.Rows.Count), tokens);
+        _options.Objective.Begin(batch);
         try
         {
+            long firstRow = 0;
             foreach (MicroBatch micro in batch)
+            {
+                var draws = new DropoutDraws(_options.Seed, Steps, firstRow);
+                _c.Dropout = draws;
+                _c.EmbeddingNoise = _options.EmbeddingNoise > 0 ? new EmbeddingNoise((float)_options.EmbeddingNoise, draws) : null;
                 ForwardBackward(micro, counts, mtpWeight, losses);
+                firstRow += micro.TokenCount;
+            }
         }
         finally
         {
+            (_c.Dropout, _c.EmbeddingNoise) = (null, null);
             RouterBalance.End(_c);
         }
 
@@ -125,6 +129,15 @@ public sealed class Trainer : IDisposable
     private static bool IsNextToken(CausalLm model, Parameter parameter) =>
         parameter.Name.StartsWith(string.Create(CultureInfo.InvariantCulture, $"model.layers.{model.Config.NumHiddenLayers}."), StringComparison.Ordinal);
 
+    // What no loss reaches is not trained: decay alone would move it.
+    private static IReadOnlyList<ParameterRule> Rules(CausalLm model, TrainerOptions options)
+    {
+        IReadOnlyList<ParameterRule> all = options.Parameters is null
+            ? ParameterRule.For(model, options.Optimizer)
+            : ParameterRule.For(options.Parameters.Of(model), model.Config, options.Optimizer);
+        return [.. all.Where(rule => options.NextTokenDepths > 0 || !IsNextToken(model, rule.Parameter))];
+    }
+
     private void ForwardBackward(MicroBatch micro, double[] counts, double mtpWeight, double[] losses)
     {
         var tape = new Tape();
@@ -132,15 +145,14 @@ public sealed class Trainer : IDisposable
         _c.RecomputeBlocks = _options.RecomputeBlocks;
         _balance.BeginMicroBatch(micro.RowLengths);
         Tensor hidden = Model.Forward(_c, BatchOf(micro, 0));
-        (int[] targets, float[] weights) = micro.TargetsOf(0, 1 / counts[0]);
-        losses[0] += Model.Loss(_c, hidden, targets, weights);
+        losses[0] += _options.Objective.Loss(_c, hidden, Model.Head, micro, 1 / counts[0]);
         Tensor state = hidden;
         for (int depth = 1; depth < counts.Length; depth++)
         {
             // Positions without a token that far ahead are computed with id 0: they carry no loss, but they are routed.
             state = Model.NextToken!.Forward(_c, BatchOf(micro, depth), state);
             double scale = counts[depth] == 0 ? 0 : mtpWeight / (counts.Length - 1) / counts[depth];
-            (targets, weights) = micro.TargetsOf(depth, scale);
+            (int[] targets, float[] weights) = micro.TargetsOf(depth, scale);
             double loss = Model.NextToken.Loss(_c, state, targets, weights);
             losses[depth] += scale == 0 ? 0 : loss / (scale * counts[depth]);
         }

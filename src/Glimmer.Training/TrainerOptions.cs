@@ -1,3 +1,4 @@
+using Glimmer.Training.Objectives;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Schedules;
 
@@ -55,6 +56,21 @@ public sealed record TrainerOptions
 
     /// <summary>Whether decoder layers keep only their input and run again in the backward pass: less memory, a third more work, the same bits.</summary>
     public bool RecomputeBlocks { get; init; }
+
+    /// <summary>What is minimised beside the MTP and router losses.</summary>
+    public TrainingObjective Objective { get; init; } = TrainingObjective.CrossEntropy;
+
+    /// <summary>Which parameters of the model are trained; null for all. An adapter is trained as a whole.</summary>
+    public ParameterSelection? Parameters { get; init; }
+
+    /// <summary>Seed of dropout and of the noise on embeddings.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Size of NEFTune's uniform noise on the embeddings, divided by the root of document length times width; 0 for none.</summary>
+    public double EmbeddingNoise { get; init; }
+
+    /// <summary>LoRA+: factor of the learning rate of the factors B of an adapter.</summary>
+    public double LoraPlusRatio { get; init; } = 1;
 
     /// <summary>What to do when a gradient is not finite.</summary>
     public NotFiniteGradient NotFinite { get; init; } = NotFiniteGradient.Stop;

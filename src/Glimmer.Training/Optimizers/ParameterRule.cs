@@ -13,6 +13,22 @@ public sealed record ParameterRule(Parameter Parameter, MatrixRule Rule, float W
     /// <summary>Factor of the learning rate, for parts that learn faster or slower than the rest.</summary>
     public double RateFactor { get; init; } = 1;
 
+    /// <summary>AdamW for every parameter of an adapter.</summary>
+    /// <param name="adapter">The adapter.</param>
+    /// <param name="weightDecay">Decay of all of them.</param>
+    /// <param name="ratio">Factor of the learning rate of the factors B (LoRA+, Hayou et al. 2024, arXiv 2402.12354).</param>
+    public static IReadOnlyList<ParameterRule> For(LoraAdapter adapter, float weightDecay, double ratio = 1)
+    {
+        ArgumentNullException.ThrowIfNull(adapter);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(ratio);
+        HashSet<Parameter> right = [.. adapter.Factors.Select(item => item.Factor.B)];
+        return [.. adapter.Parameters.Select(p => new ParameterRule(p, MatrixRule.AdamW, weightDecay, MatrixSplit.Whole) { RateFactor = right.Contains(p) ? ratio : 1 })];
+    }
+
+    /// <summary>The rules of GLM for some parameters of a model.</summary>
+    public static IReadOnlyList<ParameterRule> For(IEnumerable<Parameter> parameters, ModelConfig config, OptimizerOptions options) =>
+        [.. parameters.Select(p => For(p, config, options))];
+
     /// <summary>The rules of GLM for every trained parameter of a model.</summary>
     /// <remarks>
     /// Embedding and output matrix, those of the MTP layer too, and all vectors go to AdamW; every other matrix, the router among them, to Muon when the

@@ -40,7 +40,7 @@ public sealed record LoraOptions
     /// <summary>Modules whose weight is trained and stored whole, by the end of their name: <c>lm_head</c>, <c>embed_tokens</c>, or a linear layer without bias.</summary>
     public IReadOnlyList<string> ModulesToSave { get; init; } = [];
 
-    /// <summary>Numbers of the layers that get factors; null for all.</summary>
+    /// <summary>Numbers of the layers that get factors; null for all of the trunk. The MTP layer comes after the trunk's.</summary>
     public IReadOnlyList<int>? Layers { get; init; }
 
     /// <summary>Seed of the factors A.</summary>

@@ -35,21 +35,21 @@ internal static unsafe class LogitsLoss
     public static double Forward(Compute c, Tensor h, Parameter head, ReadOnlySpan<int> rows, RowLoss loss)
     {
         head = head.InUse(c);
-        (int dim, int vocabulary) = (h.Shape[1], head.Shape[0]);
+        (int dim, int vocabulary) = (h.Shape[1], head.AllRows);
         Tape? tape = c.Tape;
         Tensor? dh = tape is null ? null : c.Workspace.Zeros(h.Shape);
         Workspace.Mark mark = c.Workspace.Save();
         int chunk = (int)Math.Clamp(ChunkFloats / vocabulary, 16, 256);
         Tensor x = c.Workspace.F32(chunk, dim), dx = c.Workspace.F32(chunk, dim);
         Tensor logits = c.Workspace.F32(chunk, vocabulary), gradient = c.Workspace.F32(chunk, vocabulary);
-        Tensor? headGradient = tape is not null && head.Gradient is not null ? c.Workspace.Zeros(vocabulary, dim) : null;
+        (Tensor? Own, Tensor? Added) gradients = tape is null ? (null, null) : (Zeros(c, head), Zeros(c, head.AddedRows));
         double total = 0;
         for (int first = 0; first < rows.Length; first += chunk)
         {
             ReadOnlySpan<int> part = rows.Slice(first, Math.Min(chunk, rows.Length - first));
             for (int i = 0; i < part.Length; i++)
                 new ReadOnlySpan<float>(h.F32Pointer + ((long)part[i] * dim), dim).CopyTo(new Span<float>(x.F32Pointer + ((long)i * dim), dim));
-            MatMul.Multiply(c.Team, x.F32Pointer, dim, part.Length, head.Packed(c.Team), null, logits.F32Pointer, vocabulary);
+            OutputProduct.Multiply(c, x.F32Pointer, part.Length, head, logits.F32Pointer);
             gradient.Clear();
             loss.Begin(part);
             for (int i = 0; i < part.Length; i++)
@@ -60,18 +60,24 @@ internal static unsafe class LogitsLoss
 
             if (dh is null)
                 continue;
-            Linear.InputGradient(c, head, gradient.F32Pointer, part.Length, dx.F32Pointer);
+            OutputProduct.Backward(c, x.F32Pointer, part.Length, head, gradient.F32Pointer, dx.F32Pointer, gradients);
             for (int i = 0; i < part.Length; i++)
                 new ReadOnlySpan<float>(dx.F32Pointer + ((long)i * dim), dim).CopyTo(new Span<float>(dh.F32Pointer + ((long)part[i] * dim), dim));
-            if (headGradient is not null)
-                MatMul.WeightGradient(c.Team, gradient.F32Pointer, vocabulary, x.F32Pointer, dim, part.Length, vocabulary, dim, headGradient.F32Pointer, GradientMode.Continue);
         }
 
-        if (headGradient is not null)
-            Elementwise.Add(c.Team, head.Gradient!.F32Pointer, headGradient.F32Pointer, headGradient.Count, head.Gradient!.F32Pointer);
+        Add(c, head, gradients.Own);
+        Add(c, head.AddedRows, gradients.Added);
         c.Workspace.Release(mark);
         tape?.Record(new Entry(c, h, dh!));
         return total;
+    }
+
+    private static Tensor? Zeros(Compute c, Parameter? weight) => weight?.Gradient is null ? null : c.Workspace.Zeros(weight.Shape);
+
+    private static void Add(Compute c, Parameter? weight, Tensor? gradient)
+    {
+        if (gradient is not null)
+            Elementwise.Add(c.Team, weight!.Gradient!.F32Pointer, gradient.F32Pointer, gradient.Count, weight.Gradient!.F32Pointer);
     }
 
     private sealed class Entry(Compute c, Tensor h, Tensor dh) : TapeEntry

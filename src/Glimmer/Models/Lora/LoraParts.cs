@@ -85,7 +85,7 @@ internal sealed class LoraParts(CausalLm model, LoraOptions options)
     public Parameter AddSaved(string module)
     {
         string name = module + ".weight";
-        if (!_weights.TryGetValue(name, out Parameter? weight) || weight.Shape.Length != 2 || _weights.ContainsKey(module + ".bias") || module.EndsWith(".kv_b_proj", StringComparison.Ordinal) || LoraTargets.IsExpert(module))
+        if (!_weights.TryGetValue(name, out Parameter? weight) || weight.Shape.Length != 2 || weight.AddedRows is not null || _weights.ContainsKey(module + ".bias") || module.EndsWith(".kv_b_proj", StringComparison.Ordinal) || LoraTargets.IsExpert(module))
             throw new UnsupportedModelException($"The adapter stores '{module}' whole; that is supported for lm_head, embed_tokens and linear layers without bias of this {model.Config.ModelType} model only.");
         if (ReferenceEquals(model.EmbeddingMatrix, model.Head) && ReferenceEquals(weight, model.Head))
             throw new UnsupportedModelException($"The adapter stores '{module}' whole, but this model uses one matrix as embedding and output matrix.");

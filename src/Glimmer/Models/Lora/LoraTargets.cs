@@ -50,7 +50,7 @@ internal static class LoraTargets
         (string[] modules, string[] parameters) = Expand(options);
         return [.. model.Parameters.Where(weight => CanAdapt(model, weight) && IsTarget(Module(weight.Name), weight.Name))];
 
-        bool IsTarget(string module, string name) => IsInLayers(options, module) && (
+        bool IsTarget(string module, string name) => IsInLayers(model, options, module) && (
             options.TargetPattern is { } pattern ? Regex.IsMatch(module, $"^(?:{pattern})$") : Array.Exists(modules, target => Ends(module, target) && (!IsExpert(module) || IsExpert("." + target + ".")))
             || Array.Exists(parameters, target => Ends(name, target)));
     }
@@ -114,7 +114,8 @@ internal static class LoraTargets
     /// <summary>Whether a name ends with another at a boundary.</summary>
     public static bool Ends(string name, string end) => name == end || (name.EndsWith(end, StringComparison.Ordinal) && name[^(end.Length + 1)] == '.');
 
-    private static bool IsInLayers(LoraOptions options, string module) => options.Layers is null || options.Layers.Contains(Layer(module));
+    // The MTP layer, which PEFT does not know, gets factors when its number is named only.
+    private static bool IsInLayers(CausalLm model, LoraOptions options, string module) => options.Layers?.Contains(Layer(module)) ?? Layer(module) < model.Config.NumHiddenLayers;
 
     // As PEFT: the end of the name, or a regular expression for it.
     private static T First<T>(IReadOnlyList<KeyValuePair<string, T>> patterns, string module, T otherwise)
