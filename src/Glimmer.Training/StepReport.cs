@@ -29,7 +29,10 @@ public sealed record StepReport
     /// <summary>Balance loss of each router, unweighted: the mean over the rows.</summary>
     public required IReadOnlyList<double> BalanceLosses { get; init; }
 
-    /// <summary>Everything that was minimised: loss, MTP, balance, z-loss, with their weights.</summary>
+    /// <summary>Loss of each indexer that learns, unweighted: the mean over the tokens, in the order of the layers.</summary>
+    public IReadOnlyList<double> IndexerLosses { get; init; } = [];
+
+    /// <summary>Everything that was minimised: loss, MTP, balance, z-loss, indexers, with their weights.</summary>
     public required double Objective { get; init; }
 
     /// <summary>Global norm of the gradients before clipping.</summary>

@@ -51,6 +51,8 @@ public sealed class Trainer : IDisposable
     {
         if (options.NextTokenDepths > 0 && model.NextToken is null)
             throw new ArgumentException($"{options.NextTokenDepths} MTP depths are asked for, but the model has no MTP layer. Set NextTokenDepths to 0.", nameof(options));
+        if (options.Indexer != IndexerStage.Frozen && model.Config.IndexTopk == 0)
+            throw new ArgumentException($"Indexers are to learn, but this {model.Config.ModelType} model has none.", nameof(options));
         (Model, _c, _options) = (model, c, options);
         _trained = [.. rules.Select(rule => rule.Parameter)];
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
@@ -86,6 +88,8 @@ public sealed class Trainer : IDisposable
         ClearGradients();
         _balance.Begin(_c, batch.Sum(micro => micro.Rows.Count), tokens);
         _options.Objective.Begin(batch);
+        IndexerObjective? indexer = _options.Indexer == IndexerStage.Frozen ? null : new IndexerObjective(_options.Indexer == IndexerStage.WarmUp, _options.IndexerWeight / tokens);
+        _c.IndexerObjective = indexer;
         try
         {
             long firstRow = 0;
@@ -100,7 +104,7 @@ public sealed class Trainer : IDisposable
         }
         finally
         {
-            (_c.Dropout, _c.EmbeddingNoise) = (null, null);
+            (_c.Dropout, _c.EmbeddingNoise, _c.IndexerObjective) = (null, null, null);
             RouterBalance.End(_c);
         }
 
@@ -113,10 +117,18 @@ public sealed class Trainer : IDisposable
         {
             GradientClipping.Scale(_trained, (float)clip);
             Optimizer.Step(_c.Team, learningRate);
-            UpdateBiases((float)_options.BiasRate.At(now));
+            if (_options.Indexer != IndexerStage.WarmUp)
+                UpdateBiases((float)_options.BiasRate.At(now));
         }
 
         StepReport report = Report(tokens, counts[0], losses, mtpWeight, norm, clip, learningRate) with { SkippedBecauseOf = broken };
+        if (indexer is not null)
+        {
+            double[] divergences = [.. indexer.Losses.Values.Select(loss => loss / tokens)];
+            double learnt = _options.IndexerWeight * divergences.Sum();
+            report = report with { IndexerLosses = divergences, Objective = _options.Indexer == IndexerStage.WarmUp ? learnt : report.Objective + learnt };
+        }
+
         Steps++;
         TokensSeen += tokens;
         return report;
@@ -129,18 +141,26 @@ public sealed class Trainer : IDisposable
     private static bool IsNextToken(CausalLm model, Parameter parameter) =>
         parameter.Name.StartsWith(string.Create(CultureInfo.InvariantCulture, $"model.layers.{model.Config.NumHiddenLayers}."), StringComparison.Ordinal);
 
+    private static bool IsIndexer(Parameter parameter) => parameter.Name.Contains(".indexer.", StringComparison.Ordinal);
+
     // What no loss reaches is not trained: decay alone would move it.
     private static IReadOnlyList<ParameterRule> Rules(CausalLm model, TrainerOptions options)
     {
         IReadOnlyList<ParameterRule> all = options.Parameters is null
             ? ParameterRule.For(model, options.Optimizer)
             : ParameterRule.For(options.Parameters.Of(model), model.Config, options.Optimizer);
-        return [.. all.Where(rule => options.NextTokenDepths > 0 || !IsNextToken(model, rule.Parameter))];
+        return [.. all.Where(rule => (options.NextTokenDepths > 0 || !IsNextToken(model, rule.Parameter)) && (options.Indexer switch
+        {
+            IndexerStage.WarmUp => IsIndexer(rule.Parameter),
+            IndexerStage.Frozen => !IsIndexer(rule.Parameter),
+            _ => true,
+        }))];
     }
 
     private void ForwardBackward(MicroBatch micro, double[] counts, double mtpWeight, double[] losses)
     {
-        var tape = new Tape();
+        // In the warm-up layers compute the gradients of their indexers as they run: nothing has to be kept for a backward pass.
+        Tape? tape = _options.Indexer == IndexerStage.WarmUp ? null : new Tape();
         _c.Begin(tape);
         _c.RecomputeBlocks = _options.RecomputeBlocks;
         _balance.BeginMicroBatch(micro.RowLengths);
@@ -157,7 +177,7 @@ public sealed class Trainer : IDisposable
             losses[depth] += scale == 0 ? 0 : loss / (scale * counts[depth]);
         }
 
-        tape.Backward();
+        tape?.Backward();
         _c.Tape = null;
     }
 

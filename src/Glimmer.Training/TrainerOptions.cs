@@ -24,6 +24,19 @@ public enum NotFiniteGradient
     Skip,
 }
 
+/// <summary>How DSA indexers learn.</summary>
+public enum IndexerStage
+{
+    /// <summary>Not at all.</summary>
+    Frozen,
+
+    /// <summary>They alone, from dense attention. Everything else is frozen, so each layer's gradients are computed where it stands and no backward pass runs.</summary>
+    WarmUp,
+
+    /// <summary>From the attention over the keys they choose, beside the rest of the model, which learns from its own losses.</summary>
+    Sparse,
+}
+
 /// <summary>How a model is trained. The defaults are those of GLM's pre-training where the reports state them.</summary>
 public sealed record TrainerOptions
 {
@@ -53,6 +66,12 @@ public sealed record TrainerOptions
 
     /// <summary>Weight of the router's z-loss. GLM does not use it.</summary>
     public double ZLossWeight { get; init; }
+
+    /// <summary>Whether and how DSA indexers learn. Without it they are frozen.</summary>
+    public IndexerStage Indexer { get; init; }
+
+    /// <summary>Factor of the indexers' loss, a mean over the tokens, summed over the layers.</summary>
+    public double IndexerWeight { get; init; } = 1;
 
     /// <summary>Whether decoder layers keep only their input and run again in the backward pass: less memory, a third more work, the same bits.</summary>
     public bool RecomputeBlocks { get; init; }

@@ -32,7 +32,7 @@ internal sealed class ForwardPass(ModelConfig config)
         batch.Positions.CopyTo(Positions.I32);
         Fixed = fixedSelection;
         Array.Clear(_selections);
-        if (config.IndexTopk == 0 || fixedSelection is not null || (EveryKeyIsChosen(batch) && c.Observer is null))
+        if (config.IndexTopk == 0 || fixedSelection is not null || c.IndexerObjective is { IsDense: true } || (EveryKeyIsChosen(batch) && c.Observer is null))
             return;
 
         // Layers run one after another and share the buffer; with a tape every choice is kept for the backward pass.

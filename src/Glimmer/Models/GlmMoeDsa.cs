@@ -46,7 +46,7 @@ internal sealed class GlmMoeDsa : CausalLm
             _indexer?.Choose(c, h, latent, pass, _slots + Index, pass.Fixed is null ? selection : null);
             if (selection is not null)
                 c.Observe(Name, "index_positions", selection.Positions);
-            return _attention.Forward(c, h, latent, pass, Index, selection);
+            return _attention.Forward(c, h, latent, pass, Index, selection, _indexer);
         }
     }
 }

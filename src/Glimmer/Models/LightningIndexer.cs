@@ -9,7 +9,7 @@ namespace Glimmer.Models;
 /// </summary>
 /// <remarks>
 /// <c>I(t,s) = sum_j w[t,j] * relu(q[t,j] . k[s] * dim^-0.5)</c> with <c>w = weights_proj(x) * heads^-0.5</c>; rotary dimensions come first; the key norm is a
-/// LayerNorm with eps 1e-6. No gradient passes through the choice. Reference <c>GlmMoeDsaIndexer</c> of transformers 5.24; DeepSeek-V3.2-Exp report, eq. 1.
+/// LayerNorm with eps 1e-6. No gradient passes through the choice; <see cref="Learn"/> trains it. Reference <c>GlmMoeDsaIndexer</c> of transformers 5.24; DeepSeek-V3.2-Exp report, eq. 1.
 /// </remarks>
 internal sealed unsafe class LightningIndexer
 {
@@ -18,6 +18,7 @@ internal sealed unsafe class LightningIndexer
     private readonly Rotation _rotation;
     private readonly IndexerShape _shape;
     private readonly string _name;
+    private readonly int _index;
     private readonly float _headScale;
     private readonly Parameter _queryUp;
     private readonly Parameter _key;
@@ -28,7 +29,7 @@ internal sealed unsafe class LightningIndexer
     public LightningIndexer(ModelConfig config, ParameterLoader load, Rotation rotation, int index)
     {
         (int heads, int dim) = (config.IndexNHeads, config.IndexHeadDim);
-        (_rotation, _name) = (rotation, $"layer{index}.");
+        (_rotation, _name, _index) = (rotation, $"layer{index}.", index);
         _shape = new IndexerShape(heads, dim, config.IndexTopk, 1f / MathF.Sqrt(dim));
         _headScale = 1f / MathF.Sqrt(heads);
         string prefix = $"model.layers.{index}.self_attn.indexer.";
@@ -67,8 +68,7 @@ internal sealed unsafe class LightningIndexer
             Tensor query = Linear.Forward(c, queryLatent, _queryUp); // [T, heads * dim]
             _rotation.Apply(c, pass.Positions, query.F32Pointer, heads * dim, heads, dim);
             Tensor weights = Linear.Forward(c, h, _weights); // [T, heads]
-            for (int i = 0; i < weights.F32.Length; i++)
-                weights.F32[i] *= _headScale;
+            Scale(weights);
             c.Observe(_name, "index_q", query);
             c.Observe(_name, "index_weights", weights);
             if (c.Observer is not null)
@@ -83,6 +83,86 @@ internal sealed unsafe class LightningIndexer
 
         c.Workspace.Release(mark);
         c.Tape = tape;
+    }
+
+    /// <summary>Adds the loss of this indexer, <c>KL(attention || softmax(I))</c>, and the gradients of its weights: inputs are detached, so nothing goes further back.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="objective">Receives the loss.</param>
+    /// <param name="h">Normalised hidden states, [T, D].</param>
+    /// <param name="queryLatent">Normalised query latent, [T, q_lora_rank].</param>
+    /// <param name="pass">Batch and positions; documents only.</param>
+    /// <param name="main">Sizes of the attention.</param>
+    /// <param name="mainQuery">Its queries, [T, H * KeyDim].</param>
+    /// <param name="mainKey">Its keys, [T, KeyDim].</param>
+    /// <param name="selection">Keys that count; null for all visible ones.</param>
+    public void Learn(
+        Compute c, IndexerObjective objective, Tensor h, Tensor queryLatent, ForwardPass pass, in AttentionShape main, Tensor mainQuery, Tensor mainKey, KeySelection? selection)
+    {
+        if (HasCache(pass.Batch))
+            throw new InvalidOperationException("An indexer learns from whole documents, whose keys are all in the batch.");
+        (Tape? tape, c.Tape) = (c.Tape, null);
+        Workspace.Mark mark = c.Workspace.Save();
+        (int tokens, int dim, int heads) = (h.Shape[0], _shape.Dim, _shape.Heads);
+        Tensor raw = Linear.Forward(c, h, _key), key = c.Workspace.F32(tokens, dim), mean = c.Workspace.F32(tokens), inverse = c.Workspace.F32(tokens);
+        LayerNorm.Forward(
+            c.Team, raw.F32Pointer, dim, _keyNorm.Vector, _keyNormBias.Vector, KeyNormEps, tokens, dim, key.F32Pointer, dim, mean.F32Pointer, inverse.F32Pointer);
+        _rotation.Apply(c, pass.Positions, key.F32Pointer, dim, 1, dim);
+        Tensor query = Linear.Forward(c, queryLatent, _queryUp); // [T, heads * dim]
+        _rotation.Apply(c, pass.Positions, query.F32Pointer, heads * dim, heads, dim);
+        Tensor weights = Linear.Forward(c, h, _weights); // [T, heads]
+        Scale(weights);
+        Tensor dquery = c.Workspace.F32(query.Shape), dkey = c.Workspace.Zeros(key.Shape), dweights = c.Workspace.F32(weights.Shape);
+        foreach (BatchSlice slice in pass.Batch.Slices)
+        {
+            long first = slice.FirstToken;
+            var document = new IndexerDivergence(_shape, main, slice.Count, new IndexerDivergence.Arrays
+            {
+                MainQueries = mainQuery.F32Pointer + (first * mainQuery.Shape[1]),
+                MainKeys = mainKey.F32Pointer + (first * main.KeyDim),
+                IndexQueries = query.F32Pointer + (first * heads * dim),
+                IndexKeys = key.F32Pointer + (first * dim),
+                HeadWeights = weights.F32Pointer + (first * heads),
+                Positions = selection is null ? null : (int*)selection.Positions.Data + (first * selection.Positions.Shape[1]),
+                Counts = selection is null ? null : (int*)selection.Counts.Data + first,
+                Stride = selection is null ? 0 : selection.Positions.Shape[1],
+                QueryGradients = dquery.F32Pointer + (first * heads * dim),
+                KeyGradients = dkey.F32Pointer + (first * dim),
+                WeightGradients = dweights.F32Pointer + (first * heads),
+            }, objective.Weight)
+            { Recalls = objective.WantsRecall ? new IndexerRecall[slice.Count] : null };
+            document.Run(c.Team);
+            objective.Add(_index, document);
+        }
+
+        Scale(dweights);
+        _rotation.Apply(c, pass.Positions, dquery.F32Pointer, heads * dim, heads, dim, inverse: true);
+        _rotation.Apply(c, pass.Positions, dkey.F32Pointer, dim, 1, dim, inverse: true);
+        AddGradient(c, _weights, dweights, h);
+        AddGradient(c, _queryUp, dquery, queryLatent);
+        if (_keyNorm.Gradient is { } dgain)
+        {
+            LayerNorm.ParameterGradients(
+                c.Team, dkey.F32Pointer, dim, raw.F32Pointer, dim, mean.F32Pointer, inverse.F32Pointer, tokens, dim, dgain.F32Pointer, _keyNormBias.Gradient!.F32Pointer, GradientMode.AddTo);
+        }
+
+        LayerNorm.Backward(c.Team, dkey.F32Pointer, dim, raw.F32Pointer, dim, _keyNorm.Vector, mean.F32Pointer, inverse.F32Pointer, tokens, dim, dkey.F32Pointer, dim);
+        AddGradient(c, _key, dkey, h);
+        c.Workspace.Release(mark);
+        c.Tape = tape;
+    }
+
+    private static void AddGradient(Compute c, Parameter weight, Tensor dy, Tensor x)
+    {
+        if (weight.Gradient is not { } dw)
+            return;
+        (int tokens, int outputs, int inputs) = (x.Shape[0], weight.Shape[0], weight.Shape[1]);
+        MatMul.WeightGradient(c.Team, dy.F32Pointer, outputs, x.F32Pointer, inputs, tokens, outputs, inputs, dw.F32Pointer, GradientMode.AddTo);
+    }
+
+    private void Scale(Tensor weights)
+    {
+        foreach (ref float weight in weights.F32)
+            weight *= _headScale;
     }
 
     private static bool HasCache(Batch batch)

@@ -72,8 +72,9 @@ internal sealed class MlaAttention : IDisposable
     /// <param name="pass">Batch and positions.</param>
     /// <param name="slot">Cache slot of the layer.</param>
     /// <param name="selection">Keys chosen by the indexer; null for all visible keys.</param>
+    /// <param name="indexer">The layer's indexer, which learns from this attention when the context says so; null for none.</param>
     /// <returns>[T, D].</returns>
-    public Tensor Forward(Compute c, Tensor h, Tensor? queryLatent, ForwardPass pass, int slot, KeySelection? selection)
+    public Tensor Forward(Compute c, Tensor h, Tensor? queryLatent, ForwardPass pass, int slot, KeySelection? selection, LightningIndexer? indexer = null)
     {
         int heads = _config.NumAttentionHeads;
         Tensor q = Linear.Forward(c, queryLatent ?? h, _q);                                                         // [T, H (n + p)]
@@ -83,6 +84,8 @@ internal sealed class MlaAttention : IDisposable
         c.Observe(_name, "q_projected", q);
         c.Observe(_name, "query", query);
         c.Observe(_name, "key", key);
+        if (c.IndexerObjective is { } objective)
+            indexer?.Learn(c, objective, h, queryLatent!, pass, _shape, query, key, selection);
         Tensor context = CausalAttention.Forward(c, pass.Batch, slot, _shape, query, key, null, selection);         // [T, H r]
         Tensor values = LatentHeads.Value(c, context, _kvUp, heads, _config.VHeadDim);                              // [T, H v]
         c.Observe(_name, "attn_heads", values);

@@ -49,6 +49,9 @@ public sealed class Compute : IDisposable
     /// <summary>Noise on the embeddings of a training step; null for none.</summary>
     internal EmbeddingNoise? EmbeddingNoise { get; set; }
 
+    /// <summary>The loss that trains indexers; null when they only choose.</summary>
+    internal IndexerObjective? IndexerObjective { get; set; }
+
     /// <summary>Low-rank additions of one step, likewise reused.</summary>
     internal List<LowRankStep> LowRankSteps { get; } = [];
 
@@ -210,13 +213,13 @@ public sealed class Compute : IDisposable
             Tape? outer = c.Tape;
             Action<string, Tensor>? observer = c.Observer;
             Action<Parameter, Tensor, Tensor>? routerForward = c.RouterForward;
-            DropoutDraws? dropout = c.Dropout;
-            (c.Tape, c.Observer, c.RouterForward, c.Dropout) = (new Tape(), null, null, _dropout);
+            (DropoutDraws? dropout, IndexerObjective? indexer) = (c.Dropout, c.IndexerObjective);
+            (c.Tape, c.Observer, c.RouterForward, c.Dropout, c.IndexerObjective) = (new Tape(), null, null, _dropout, null);
             Tensor again = body(c, x, state);
             again.Gradient = dy;
             c.Tape.Backward();
             x.Gradient!.CopyTo(dx);
-            (c.Tape, c.Observer, c.RouterForward, c.Dropout) = (outer, observer, routerForward, dropout);
+            (c.Tape, c.Observer, c.RouterForward, c.Dropout, c.IndexerObjective) = (outer, observer, routerForward, dropout, indexer);
             x.Gradient = dx;
             c.Workspace.Release(mark);
         }
