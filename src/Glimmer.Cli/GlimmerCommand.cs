@@ -95,6 +95,8 @@ internal static class GlimmerCommand
         root.Add(new InferCommand(terminal));
         root.Add(new TokenizeCommand(terminal));
         root.Add(new TokenizerCommand(terminal));
+        root.Add(new TokenizeCorpusCommand(terminal));
+        root.Add(new DataCommand(terminal));
         root.Add(new InspectCommand(terminal));
         root.Add(new VerifyCommand(terminal));
         root.Add(new ConvertCommand(terminal));
