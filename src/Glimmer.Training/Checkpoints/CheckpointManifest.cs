@@ -34,26 +34,36 @@ internal static class CheckpointManifest
         AtomicFile.WriteAllBytes(Path.Combine(folder, FileName), stream.ToArray());
     }
 
-    /// <summary>Whether the manifest is there and every file that it lists is as it says.</summary>
-    public static bool Holds(string folder)
+    /// <summary>What is wrong with a checkpoint: no manifest, or a file that is not as it says; null when it holds.</summary>
+    public static string? Problem(string folder)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
-            return false;
+            return $"it has no {FileName}.";
         try
         {
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
-            JsonElement[] files = [.. document.RootElement.GetProperty("files").EnumerateArray()];
-            return files.Length > 0 && files.All(file =>
-            {
-                var info = new FileInfo(Path.Combine(folder, file.GetProperty("name").GetString()!));
-                return info.Exists && info.Length == file.GetProperty("bytes").GetInt64() && Hash(info.FullName) == file.GetProperty("sha256").GetString();
-            });
+            JsonElement files = document.RootElement.GetProperty("files");
+            if (files.GetArrayLength() == 0)
+                return $"{FileName} lists no files.";
+            return files.EnumerateArray().Select(file => Problem(folder, file)).FirstOrDefault(problem => problem is not null);
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
-            return false; // cut or overwritten: not a checkpoint to go on from
+            return $"{FileName} cannot be read: {e.Message}"; // cut or overwritten
         }
+    }
+
+    private static string? Problem(string folder, JsonElement listed)
+    {
+        string name = listed.GetProperty("name").GetString()!;
+        var file = new FileInfo(Path.Combine(folder, name));
+        long bytes = listed.GetProperty("bytes").GetInt64();
+        if (!file.Exists)
+            return $"{name} is missing.";
+        if (file.Length != bytes)
+            return $"{name} has {file.Length} bytes instead of {bytes}.";
+        return Hash(file.FullName) == listed.GetProperty("sha256").GetString() ? null : $"the content of {name} has changed.";
     }
 
     private static IEnumerable<string> Files(string folder) =>

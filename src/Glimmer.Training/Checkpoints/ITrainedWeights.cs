@@ -10,6 +10,11 @@ public interface ITrainedWeights
     /// <exception cref="IOException">The disk is full or cannot be written.</exception>
     void Write(string folder);
 
+    /// <summary>Copies the weights, so that training may go on while the copy is written.</summary>
+    /// <param name="staging">Memory that is kept from one checkpoint to the next.</param>
+    /// <returns>What writes the copy into a folder, as <see cref="Write"/> would have at the time of the call, from any thread; null when these weights cannot be copied and are written at once.</returns>
+    Action<string>? Stage(StagedTensors staging) => null;
+
     /// <summary>Puts stored weights into the objects that are trained.</summary>
     /// <param name="folder">Where <see cref="Write"/> wrote.</param>
     /// <exception cref="ModelFormatException">A tensor is missing or has another shape.</exception>

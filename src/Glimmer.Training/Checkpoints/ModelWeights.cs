@@ -18,19 +18,30 @@ public sealed class ModelWeights(CausalLm model, string configJson, string? comp
     }
 
     /// <inheritdoc/>
-    public void Write(string folder)
+    public void Write(string folder) => Write(folder, Tensors());
+
+    /// <inheritdoc/>
+    public Action<string> Stage(StagedTensors staging)
     {
-        TensorFiles.Write(folder, model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue())));
-        AtomicFile.WriteAllBytes(Path.Combine(folder, "config.json"), Encoding.UTF8.GetBytes(ModelInitializer.WithFloat32(configJson)));
-        if (companions is not null)
-            CheckpointConverter.CopyCompanions(companions, folder);
+        IReadOnlyList<KeyValuePair<string, Tensor>> copy = staging.Copy(Tensors());
+        return folder => Write(folder, copy);
     }
 
     /// <inheritdoc/>
     public void Read(string folder)
     {
-        TensorFiles.Read(folder, model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue())));
+        TensorFiles.Read(folder, Tensors());
         foreach (Parameter parameter in model.Parameters)
             parameter.Touch();
+    }
+
+    private IEnumerable<KeyValuePair<string, Tensor>> Tensors() => model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue()));
+
+    private void Write(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors)
+    {
+        TensorFiles.Write(folder, tensors);
+        AtomicFile.WriteAllBytes(Path.Combine(folder, "config.json"), Encoding.UTF8.GetBytes(ModelInitializer.WithFloat32(configJson)));
+        if (companions is not null)
+            CheckpointConverter.CopyCompanions(companions, folder);
     }
 }

@@ -23,6 +23,9 @@ public sealed record TrainingCheckpoint
     /// <summary>Where the next batch starts in the data: JSON that the source of the batches wrote.</summary>
     public required string DataState { get; init; }
 
+    /// <summary>The figure that says how good the model is, or null when none was measured at this step.</summary>
+    public double? Metric { get; init; }
+
     internal long OptimizerSteps { get; init; }
 
     /// <summary>Puts weights, balance biases, optimizer and counters into a trainer of the same model.</summary>
@@ -64,6 +67,7 @@ public sealed record TrainingCheckpoint
                 TokensSeen = json.GetProperty("tokens_seen").GetInt64(),
                 OptimizerSteps = json.GetProperty("optimizer_steps").GetInt64(),
                 DataState = json.GetProperty("data").GetRawText(),
+                Metric = json.TryGetProperty("metric", out JsonElement metric) && metric.ValueKind == JsonValueKind.Number ? metric.GetDouble() : null,
             };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
@@ -73,15 +77,17 @@ public sealed record TrainingCheckpoint
     }
 
     /// <summary>Writes <c>trainer_state.json</c>.</summary>
-    internal static void Write(string folder, Trainer trainer, string dataState)
+    internal static void Write(string folder, TrainerCounters counters, string dataState, double? metric)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
         {
             json.WriteStartObject();
-            json.WriteNumber("steps", trainer.Steps);
-            json.WriteNumber("tokens_seen", trainer.TokensSeen);
-            json.WriteNumber("optimizer_steps", trainer.Optimizer.Steps);
+            json.WriteNumber("steps", counters.Steps);
+            json.WriteNumber("tokens_seen", counters.TokensSeen);
+            json.WriteNumber("optimizer_steps", counters.OptimizerSteps);
+            if (metric is { } value)
+                json.WriteNumber("metric", value);
             json.WritePropertyName("data");
             json.WriteRawValue(dataState);
             json.WriteEndObject();
@@ -89,4 +95,10 @@ public sealed record TrainingCheckpoint
 
         AtomicFile.WriteAllBytes(Path.Combine(folder, "trainer_state.json"), stream.ToArray());
     }
+}
+
+/// <summary>The counters of a trainer at a step boundary.</summary>
+internal readonly record struct TrainerCounters(long Steps, long TokensSeen, long OptimizerSteps)
+{
+    public static TrainerCounters Of(Trainer trainer) => new(trainer.Steps, trainer.TokensSeen, trainer.Optimizer.Steps);
 }

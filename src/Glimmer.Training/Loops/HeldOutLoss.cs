@@ -18,6 +18,16 @@ public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeig
     /// <summary><c>exp(loss)</c>.</summary>
     public double Perplexity => Math.Exp(Loss);
 
+    /// <summary>The figures by the names that they have in the log.</summary>
+    public IReadOnlyDictionary<string, double> Named()
+    {
+        var figures = new Dictionary<string, double> { ["valid_loss"] = Loss, ["valid_accuracy"] = Accuracy };
+        if (!double.IsNaN(NextTokenAcceptance))
+            figures["mtp_acceptance"] = NextTokenAcceptance;
+        figures["valid_target_weight"] = TargetWeight;
+        return figures;
+    }
+
     /// <summary>Computes the figures; weights and gradients stay as they are.</summary>
     /// <param name="model">The model.</param>
     /// <param name="c">Context whose threads compute.</param>

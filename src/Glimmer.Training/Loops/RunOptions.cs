@@ -18,11 +18,14 @@ public sealed record RunOptions
     /// <summary>Steps between two checkpoints; 0 for one at the end only.</summary>
     public int SaveEvery { get; init; } = 500;
 
-    /// <summary>Checkpoints that stay: the newest ones.</summary>
+    /// <summary>Checkpoints that stay: the newest ones, among them the one with the lowest loss on held-out rows.</summary>
     public int KeepCheckpoints { get; init; } = 2;
 
     /// <summary>Whether training goes on while a checkpoint is written; takes memory for a second copy of weights and optimizer state.</summary>
     public bool SaveAsynchronously { get; init; }
+
+    /// <summary>Whether event files for TensorBoard are written.</summary>
+    public bool TensorBoard { get; init; } = true;
 
     /// <summary>Steps between two evaluations of the held-out rows; 0 for one at the end only.</summary>
     public int EvaluateEvery { get; init; }

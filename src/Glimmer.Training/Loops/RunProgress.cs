@@ -6,7 +6,7 @@ namespace Glimmer.Training.Loops;
 /// <param name="Share">Share of the run that is done, 0 to 1; NaN when its end is not known.</param>
 /// <param name="Remaining">Time that the rest takes at this speed; null when the end is not known.</param>
 /// <param name="Evaluation">Figures on held-out rows, after a step that was followed by an evaluation.</param>
-/// <param name="Saved">Folder of the checkpoint that was written after the step.</param>
+/// <param name="Saved">Folder of the checkpoint of this step; being written still when checkpoints are saved asynchronously.</param>
 public sealed record RunProgress(StepReport Report, double TokensPerSecond, double Share, TimeSpan? Remaining, HeldOutLoss? Evaluation, string? Saved);
 
 /// <summary>How a run ended.</summary>

@@ -1,7 +1,7 @@
-using System.Diagnostics;
 using Glimmer.Operations;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Runs;
 
 namespace Glimmer.Training.Loops;
 
@@ -35,6 +35,9 @@ public sealed class TrainingRun
     /// <summary>Clock of log and speed.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
+    /// <summary>Told what a user should know besides the progress: a damaged checkpoint that is passed over.</summary>
+    public Action<string>? Notice { get; init; }
+
     /// <summary>Trains to the end, or until asked to stop; a checkpoint is written in both cases.</summary>
     /// <param name="progress">Told after every step.</param>
     /// <param name="stop">Asks to stop after the step that is being taken.</param>
@@ -43,12 +46,19 @@ public sealed class TrainingRun
     public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default)
     {
         var checkpoints = new CheckpointFolder(_options.Folder, _weights, _options.KeepCheckpoints);
-        TrainingCheckpoint? stored = Resume(checkpoints);
-        using RunLog log = RunLog.Open(Path.Combine(_options.Folder, "log.jsonl"), _trainer.Steps, Time);
+        TrainingCheckpoint? stored = Resume(checkpoints, out IReadOnlyList<string> passedOver);
+        using RunRecorder record = RunRecorder.Open(_options.Folder, _trainer.Steps, new RunRecorderOptions { Threads = _c.Team.Threads, Time = Time, TensorBoard = _options.TensorBoard });
+        using var keeper = new CheckpointKeeper(checkpoints, _options.SaveAsynchronously);
+        foreach (string problem in passedOver)
+        {
+            record.Note(_trainer.Steps, problem);
+            Notice?.Invoke(problem);
+        }
+
         var speed = new Queue<(long Tokens, double Seconds)>();
         HeldOutLoss? evaluation = null;
         var better = new Improvement();
-        foreach (double loss in log.EvaluationLosses())
+        foreach ((_, double loss) in record.Evaluations("valid_loss"))
             better.Add(loss);
         string? saved = stored?.Folder;
         RunEnd end;
@@ -67,20 +77,21 @@ public sealed class TrainingRun
                 break;
             }
 
-            StepReport report = _trainer.Step(batch);
+            StepReport report = Step(batch, record, keeper, stored);
             double seconds = Time.GetElapsedTime(start).TotalSeconds;
-            log.Write(report, seconds);
+            record.Step(report, seconds);
+            keeper.Check();
             saved = null;
             HeldOutLoss? now = null;
             if (IsDue(_options.EvaluateEvery))
             {
-                now = evaluation = Evaluate(log, stop);
+                now = evaluation = Evaluate(record, stop);
                 if (now is not null)
                     better.Add(now.Loss);
             }
 
             if (IsDue(_options.SaveEvery))
-                saved = checkpoints.Save(_trainer, _data.State);
+                saved = keeper.Save(_trainer, _data.State, now?.Loss);
             speed.Enqueue((report.Tokens, seconds));
             while (speed.Count > 1 && speed.Sum(step => step.Seconds) > SpeedWindowSeconds)
                 speed.Dequeue();
@@ -94,19 +105,41 @@ public sealed class TrainingRun
 
         // A run that was complete before is left as it is.
         bool isNew = stored is null || _trainer.Steps > stored.Steps;
-        if (isNew && end != RunEnd.Interrupted && !IsDue(_options.EvaluateEvery))
-            evaluation = Evaluate(log, stop) ?? evaluation;
-        saved ??= checkpoints.Save(_trainer, _data.State);
-        return new RunResult(end, _trainer.Steps, _trainer.TokensSeen, stored?.Steps, saved, evaluation);
+        HeldOutLoss? last = isNew && end != RunEnd.Interrupted && !IsDue(_options.EvaluateEvery) ? Evaluate(record, stop) : null;
+        saved ??= keeper.Save(_trainer, _data.State, last?.Loss);
+        keeper.Finish();
+        if (isNew)
+        {
+            if (end == RunEnd.Interrupted)
+                record.Note(_trainer.Steps, "Stopped on request.");
+            record.WritePlots();
+        }
+
+        return new RunResult(end, _trainer.Steps, _trainer.TokensSeen, stored?.Steps, saved, last ?? evaluation);
+    }
+
+    private StepReport Step(IReadOnlyList<MicroBatch> batch, RunRecorder record, CheckpointKeeper keeper, TrainingCheckpoint? stored)
+    {
+        try
+        {
+            return _trainer.Step(batch);
+        }
+        catch (ArithmeticException e)
+        {
+            record.Note(_trainer.Steps, e.Message);
+            keeper.Finish();
+            string last = (keeper.LastSaved ?? stored?.Folder) is { } folder ? $"The last checkpoint is '{Path.GetFileName(folder)}'." : "There is no checkpoint yet.";
+            throw new ArithmeticException($"{e.Message} {last}", e);
+        }
     }
 
     private bool IsComplete => _trainer.TokensSeen >= (_options.Tokens ?? long.MaxValue) || _trainer.Steps >= (_options.Steps ?? long.MaxValue);
 
     private bool IsDue(int every) => every > 0 && _trainer.Steps % every == 0;
 
-    private TrainingCheckpoint? Resume(CheckpointFolder checkpoints)
+    private TrainingCheckpoint? Resume(CheckpointFolder checkpoints, out IReadOnlyList<string> passedOver)
     {
-        TrainingCheckpoint? stored = checkpoints.Latest;
+        TrainingCheckpoint? stored = checkpoints.Find(out passedOver);
         if (stored is not null)
         {
             checkpoints.Restore(stored, _trainer);
@@ -116,12 +149,12 @@ public sealed class TrainingRun
         return stored;
     }
 
-    private HeldOutLoss? Evaluate(RunLog log, CancellationToken stop)
+    private HeldOutLoss? Evaluate(RunRecorder record, CancellationToken stop)
     {
         if (HeldOut.Count == 0 || stop.IsCancellationRequested)
             return null;
         HeldOutLoss figures = HeldOutLoss.Of(_trainer.Model, _c, HeldOut);
-        log.WriteEvaluation(_trainer.Steps - 1, figures);
+        record.Evaluation(_trainer.Steps, figures.Named());
         return figures;
     }
 

@@ -96,7 +96,7 @@ public class TrainingRunTests
         return [];
     }
 
-    private static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Select(line =>
+    private static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Where(line => !line.Contains("\"note\"", StringComparison.Ordinal)).Select(line =>
     {
         using JsonDocument json = JsonDocument.Parse(line);
         return string.Join(", ", json.RootElement.EnumerateObject().Where(p => p.Name is not ("time" or "seconds" or "tokens_per_second")));

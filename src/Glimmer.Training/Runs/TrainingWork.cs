@@ -1,0 +1,52 @@
+using Glimmer.Models;
+
+namespace Glimmer.Training.Runs;
+
+/// <summary>Floating-point operations of training.</summary>
+public static class TrainingWork
+{
+    /// <summary>
+    /// Operations of forward and backward pass on one token: <c>6 active + 6 H (h_qk + h_v) K L</c>, <c>active</c> the matrix weights that one token uses (the head with them, the embedding not),
+    /// <c>K</c> the mean number of keys, (T + 1) / 2 or what the indexer leaves of it. Recomputation is not counted.
+    /// </summary>
+    /// <param name="config">The model.</param>
+    /// <param name="length">Length T of the documents.</param>
+    /// <param name="nextTokenDepths">Depths of the MTP loss; each runs its block and the head again.</param>
+    public static double PerToken(ModelConfig config, int length, int nextTokenDepths = 0)
+    {
+        double head = (double)config.HiddenSize * config.VocabSize;
+        double total = 6 * head;
+        for (int layer = 0; layer < config.NumHiddenLayers; layer++)
+            total += Layer(config, layer, length);
+        double join = 2.0 * config.HiddenSize * config.HiddenSize;
+        return total + (nextTokenDepths * (Layer(config, config.NumHiddenLayers, length) + (6 * (join + head))));
+    }
+
+    private static double Layer(ModelConfig config, int layer, int length)
+    {
+        double keys = (length + 1) / 2.0, d = config.HiddenSize, heads = config.NumAttentionHeads;
+        bool latent = config.KvLoraRank > 0;
+        double qk = latent ? config.QkNopeHeadDim + config.QkRopeHeadDim : config.HeadDim, v = latent ? config.VHeadDim : config.HeadDim;
+        double weights = (heads * v * d) + (latent ? Latent(config, qk) : (heads * qk * d) + (config.NumKeyValueHeads * (qk + v) * d));
+        double work = 0;
+        if (config.HasIndexer(layer))
+        {
+            weights += ((config.QLoraRank ?? config.HiddenSize) * (double)config.IndexNHeads * config.IndexHeadDim) + (d * (config.IndexHeadDim + config.IndexNHeads));
+            work += 6.0 * config.IndexNHeads * config.IndexHeadDim * keys;
+        }
+
+        if (config.IndexTopk > 0)
+            keys = Math.Min(keys, config.IndexTopk);
+        weights += config.IsSparse(layer)
+            ? (d * config.NRoutedExperts) + (3 * d * config.MoeIntermediateSize * (config.NumExpertsPerTok + config.NSharedExperts))
+            : 3 * d * config.IntermediateSize;
+        return work + (6 * weights) + (6 * heads * (qk + v) * keys);
+    }
+
+    private static double Latent(ModelConfig config, double qk)
+    {
+        double d = config.HiddenSize, heads = config.NumAttentionHeads;
+        double query = config.QLoraRank is { } rank ? rank * (d + (heads * qk)) : d * heads * qk;
+        return query + (d * (config.KvLoraRank + config.QkRopeHeadDim)) + (config.KvLoraRank * heads * (config.QkNopeHeadDim + config.VHeadDim));
+    }
+}
