@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Server;
 using Glimmer.Server.Accounting;
@@ -26,11 +27,6 @@ internal sealed class ServeCommand : Command
     private readonly Option<string?> _prices = new("--prices") { Description = "JSON file with prices of models, per million tokens.", HelpName = "path" };
     private readonly Option<bool> _metricsKey = new("--metrics-auth") { Description = "Let /metrics need a key." };
     private readonly Option<string[]> _weightRoots = new("--allow-weight-root") { Description = "Folder that /update_weights_from_disk may load from; repeatable.", HelpName = "path" };
-    private readonly Option<int?> _context = NumberOption.Create("--context-length", "Most tokens of prompt and answer together. Default: what the model was made for.", 64, int.MaxValue).Also("--max-model-len");
-    private readonly Option<int?> _running = NumberOption.Create("--max-running-requests", "Most sequences computed at once. Default: 32.", 1, 4096).Also("--max-num-seqs");
-    private readonly Option<int?> _queue = NumberOption.Create("--max-queued-requests", "Most requests that wait. Default: 512.", 0, 1_000_000);
-    private readonly Option<int?> _cache = NumberOption.Create("--max-total-tokens", "Most tokens whose keys and values are kept. Default: by memory.", 64, int.MaxValue);
-    private readonly Option<bool> _noPrefixes = new("--disable-radix-cache", "--no-enable-prefix-caching") { Description = "Do not keep computed prefixes." };
     private readonly Option<bool> _strict = new("--strict-max-tokens") { Description = "Refuse requests for more tokens than the context has left, instead of cutting." };
     private readonly Option<string> _thinking = new("--default-thinking") { Description = "Whether models think when a request does not say: on, off, model.", DefaultValueFactory = _ => "model" };
     private readonly Option<string> _preserve = new("--agent-preserve-thinking") { Description = "Keep earlier reasoning in the prompt of requests with tools: on, off.", DefaultValueFactory = _ => "on" };
@@ -44,7 +40,14 @@ internal sealed class ServeCommand : Command
     private readonly Option<double?> _grace = NumberOption.Create("--shutdown-grace", "How long requests may go on when the server stops, in seconds. Default: 60.", 0d, 1e7);
     private readonly Option<string> _images = new("--image-policy") { Description = "What to do with images, audio and files in user messages: reject, placeholder.", DefaultValueFactory = _ => "reject" };
     private readonly Option<string> _anthropicThinking = new("--anthropic-thinking-default") { Description = "Whether models think when an Anthropic request does not say: on, off.", DefaultValueFactory = _ => "off" };
-    private readonly Option<ulong?> _seed = NumberOption.Create("--random-seed", "Seed of the seeds of requests that bring none. Default: a new one at each start.", 0UL, ulong.MaxValue);
+    private readonly Option<ulong?> _seed = NumberOption.Create("--random-seed", "Seed of the seeds of requests that bring none. Default: a new one at each start.", 0UL, ulong.MaxValue).Also("--seed");
+    private readonly Option<int?> _rate = NumberOption.Create("--key-requests-per-minute", "Most requests a minute of each key; beyond it 429. Default: no limit.", 1, 1_000_000);
+    private readonly Option<string?> _template = new("--chat-template") { Description = "File with a chat template in place of the model's own.", HelpName = "path" };
+    private readonly Option<string?> _templateValues = new("--default-chat-template-kwargs") { Description = "JSON object of variables for the template where a request does not set them.", HelpName = "json" };
+    private readonly Option<string> _weightVersion = new("--weight-version") { Description = "Name of the weights in /get_model_info and answers of /generate.", DefaultValueFactory = _ => "default", HelpName = "name" };
+    private readonly Option<bool> _noWarmup = new("--skip-server-warmup") { Description = "Report ready without generating a token first." };
+    private readonly EngineArguments _engine;
+    private readonly LogArguments _log;
 
     public ServeCommand(Terminal terminal)
         : base("serve", "Serve a model behind the OpenAI, Anthropic, Gemini and native APIs.")
@@ -57,9 +60,14 @@ internal sealed class ServeCommand : Command
         _anthropicThinking.AcceptOnlyFromAmong("on", "off");
         Add(_path);
         _model = new ModelOptions().AddTo(this);
-        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _context, _running, _queue, _cache, _noPrefixes, _strict,
-            _thinking, _preserve, _sampling, _thinkingTokens, _origins, _bytes, _requestTimeout, _queueTimeout, _grace, _images, _anthropicThinking, _seed])
+        Options.First(option => option.Name == "--model").Aliases.Add("--model-path");
+        _engine = new EngineArguments().AddTo(this);
+        _log = new LogArguments().AddTo(this);
+        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _strict,
+            _thinking, _preserve, _sampling, _thinkingTokens, _origins, _bytes, _requestTimeout, _queueTimeout, _grace, _images, _anthropicThinking, _seed,
+            _rate, _template, _templateValues, _weightVersion, _noWarmup])
             Add(option);
+        UpstreamOptions.AddTo(this);
         Validators.Add(result =>
         {
             if (result.GetValue(_path) is { } path && path.StartsWith("--", StringComparison.Ordinal))
@@ -78,23 +86,35 @@ internal sealed class ServeCommand : Command
     {
         string path = parsed.GetValue(_path) ?? _model.Path(parsed);
         ServerOptions options = OptionsOf(parsed, path);
+        EngineOptions engineOptions = _engine.Of(parsed);
+        if (engineOptions.Adapters.Keys.FirstOrDefault(name => options.ModelNames.Contains(name)) is { } taken)
+            throw new UsageException($"--lora {taken}: the model itself has this name. Choose another, or another --served-model-name.");
+        string? template = parsed.GetValue(_template) is { } file ? File.ReadAllText(file) : null;
         long start = Stopwatch.GetTimestamp();
-        await using GlimmerServer server = await GlimmerServer.StartAsync(options, cancellationToken: _terminal.Interrupted);
+        await using GlimmerServer server = await GlimmerServer.StartAsync(options, _log.Logging(parsed), _terminal.Interrupted);
         using LoadedModel model = _model.Open(parsed, _terminal, path);
-        using var engine = new Engine(model, new EngineOptions
-        {
-            ContextLength = parsed.GetValue(_context) ?? 0,
-            MaxRunning = parsed.GetValue(_running) ?? 32,
-            MaxWaiting = parsed.GetValue(_queue) ?? 512,
-            CacheTokens = parsed.GetValue(_cache) ?? 0,
-            ReusePrefixes = !parsed.GetValue(_noPrefixes),
-        });
-        server.Use(new ServedModel(model, engine));
+        using var engine = new Engine(model, engineOptions);
+        if (!parsed.GetValue(_noWarmup))
+            await WarmUpAsync(engine);
+        var served = new ServedModel(model, engine) { Template = template is null ? model.Template : new ChatTemplate(template) };
+        served.Control!.Version = parsed.GetValue(_weightVersion)!;
+        server.Use(served);
         EngineStatistics statistics = engine.Statistics;
         _terminal.Output.WriteLine(
-            $"ready {server.Address.ToString().TrimEnd('/')} model={options.ModelNames[0]} ctx={engine.ContextLength} kv_tokens={statistics.MaxBlocks * 64} max_running={parsed.GetValue(_running) ?? 32} load={Stopwatch.GetElapsedTime(start).TotalSeconds:0.00}s");
+            $"ready {server.Address.ToString().TrimEnd('/')} model={options.ModelNames[0]} ctx={engine.ContextLength} kv_tokens={statistics.MaxBlocks * 64} max_running={_engine.MaxRunning(parsed)} load={Stopwatch.GetElapsedTime(start).TotalSeconds:0.00}s");
         await server.WaitAsync(_terminal.Interrupted);
         return ExitCodes.Success;
+    }
+
+    // The first pass reads weights from the disk and compiles the code of every layer.
+    private async Task WarmUpAsync(Engine engine)
+    {
+        var request = new GenerationRequest { Prompt = new[] { 0 }, MaxTokens = 2, Sampling = new SamplingOptions { Temperature = 0 } };
+        await foreach (EngineToken _ in engine.Submit(request, _terminal.Interrupted).ReadAllAsync(_terminal.Interrupted))
+        {
+        }
+
+        await engine.FlushCacheAsync();
     }
 
     private ServerOptions OptionsOf(ParseResult parsed, string path)
@@ -130,6 +150,9 @@ internal sealed class ServeCommand : Command
                 ShutdownGrace = TimeSpan.FromSeconds(parsed.GetValue(_grace) ?? 60),
                 Images = parsed.GetValue(_images) == "placeholder" ? ImagePolicy.Placeholder : ImagePolicy.Reject,
                 AnthropicThinking = parsed.GetValue(_anthropicThinking) == "on",
+                RequestsPerMinute = parsed.GetValue(_rate),
+                RequestLogging = _log.Requests(parsed),
+                OtlpEndpoint = _log.Collector(parsed, Environment.GetEnvironmentVariable),
                 Turns = new TurnDefaults
                 {
                     Thinking = parsed.GetValue(_thinking) switch { "on" => true, "off" => false, _ => null },
@@ -140,6 +163,7 @@ internal sealed class ServeCommand : Command
                     RequestTimeout = parsed.GetValue(_requestTimeout) is { } longest ? TimeSpan.FromSeconds(longest) : null,
                     QueueTimeout = parsed.GetValue(_queueTimeout) switch { null => TimeSpan.FromSeconds(600), 0 => null, { } wait => TimeSpan.FromSeconds(wait) },
                     RandomSeed = parsed.GetValue(_seed),
+                    TemplateVariables = Variables(parsed.GetValue(_templateValues)),
                 },
             };
             options.Check();
@@ -150,4 +174,8 @@ internal sealed class ServeCommand : Command
             throw new UsageException(error.Message);
         }
     }
+
+    private static DataObject? Variables(string? json) => json is null ? null
+        : DataValue.TryParse(json, out DataValue? value) && value is DataObject variables ? variables
+        : throw new UsageException($"--default-chat-template-kwargs is '{json}'; expected a JSON object such as {{\"enable_thinking\": false}}.");
 }

@@ -1,3 +1,4 @@
+using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 using Glimmer.Server.Ui;
@@ -50,6 +51,8 @@ public static class GlimmerEndpoints
             }
 
             access.Require(context, needed == Access.Admin);
+            if (needed == Access.Client && !HttpMethods.IsGet(context.Request.Method) && !context.Request.Path.Value!.EndsWith(":countTokens", StringComparison.Ordinal))
+                state.Limit?.Take(context);
             using ServerState.Visit visit = state.Enter();
             await next(context).ConfigureAwait(false);
         });
@@ -70,6 +73,12 @@ public static class GlimmerEndpoints
     {
         ArgumentNullException.ThrowIfNull(app);
         ServerState state = app.ApplicationServices.GetRequiredService<ServerState>();
-        state.Use(new TurnRunner(model, state.Options.Turns, state.Time) { Usage = state.Usage });
+        ILogger log = app.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("Glimmer.Server.Requests");
+        state.Use(new TurnRunner(model, state.Options.Turns, state.Time)
+        {
+            Usage = state.Usage,
+            Telemetry = state.Telemetry,
+            Log = state.Options.RequestLogging == RequestLogging.Off ? null : new TurnLog(log, state.Options.RequestLogging),
+        });
     }
 }

@@ -1,3 +1,4 @@
+using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Turns;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -47,6 +48,10 @@ public sealed class GlimmerServer : IAsyncDisposable
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = s_close);
         builder.Services.AddGlimmer(options);
         logging?.Invoke(builder.Logging);
+        // The host's own lines have the whole address of a request, keys included.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning);
+        if (options.OtlpEndpoint is { } collector)
+            OtlpExport.AddTo(builder, collector);
         WebApplication app = builder.Build();
         app.MapGlimmer();
         try

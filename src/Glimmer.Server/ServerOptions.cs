@@ -1,4 +1,5 @@
 using Glimmer.Server.Accounting;
+using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Turns;
 
 namespace Glimmer.Server;
@@ -57,6 +58,15 @@ public sealed record ServerOptions
     /// <summary>Folders that <c>/update_weights_from_disk</c> may load from; empty for any on a loopback server, and else for the folder around the model.</summary>
     public IReadOnlyList<string> WeightRoots { get; init; } = [];
 
+    /// <summary>Most requests a minute of each key; null for no limit. Counting tokens is free.</summary>
+    public int? RequestsPerMinute { get; init; }
+
+    /// <summary>How much of each request the log says.</summary>
+    public RequestLogging RequestLogging { get; init; }
+
+    /// <summary>Collector that gets traces and metrics by OTLP, such as <c>http://127.0.0.1:4318</c>; null for none. For a <see cref="GlimmerServer"/>: an application of your own adds the source and meter <c>Glimmer.Server</c>.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
     /// <summary>Whether <c>/metrics</c> needs a key.</summary>
     public bool MetricsNeedKey { get; init; }
 
@@ -80,6 +90,9 @@ public sealed record ServerOptions
             throw new ArgumentException("ModelNames must hold at least one name, none of them empty.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxRequestBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(Port);
+        ArgumentOutOfRangeException.ThrowIfLessThan(RequestsPerMinute ?? 1, 1, nameof(RequestsPerMinute));
+        if (OtlpEndpoint is { } collector && (!collector.IsAbsoluteUri || collector.Scheme is not ("http" or "https")))
+            throw new ArgumentException($"OtlpEndpoint is '{collector}'; expected an address such as http://127.0.0.1:4318.");
         if (ApiKeys.Count == 0 && !IsLoopback(Host))
             throw new ArgumentException($"The host {Host} is reachable from other machines, and no key is set. Set one (--api-key, or GLIMMER_API_KEY), or listen on 127.0.0.1.");
         if (AllowedOrigins.Contains("*") && ApiKeys.Count == 0)

@@ -1,13 +1,12 @@
 using Glimmer.Server.Accounting;
+using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
 
 namespace Glimmer.Server;
 
 /// <summary>What the dialects of one server share.</summary>
-/// <param name="options">How the model is served.</param>
-/// <param name="time">The clock.</param>
-internal sealed class ServerState(ServerOptions options, TimeProvider time) : IAsyncDisposable
+internal sealed class ServerState : IAsyncDisposable
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -15,20 +14,35 @@ internal sealed class ServerState(ServerOptions options, TimeProvider time) : IA
     private volatile TurnRunner? _runner;
     private volatile bool _isStopping;
 
+    public ServerState(ServerOptions options, TimeProvider time)
+    {
+        (Options, Time, Started) = (options, time, time.GetUtcNow());
+        Names = new ModelNames(options, () => _runner?.Model.Source.Adapters ?? []);
+        Usage = options.UsageDatabase is { } database ? UsageLog.Open(database) : null;
+        Limit = options.RequestsPerMinute is { } most ? new RateLimit(most, time) : null;
+        Telemetry = new Telemetry(() => _runner?.Model.Source.Statistics);
+    }
+
     /// <summary>How the model is served.</summary>
-    public ServerOptions Options { get; } = options;
+    public ServerOptions Options { get; }
 
     /// <summary>Which names mean the model.</summary>
-    public ModelNames Names { get; } = new(options);
+    public ModelNames Names { get; }
 
     /// <summary>Where requests are charged; null for nowhere.</summary>
-    public UsageLog? Usage { get; } = options.UsageDatabase is { } database ? UsageLog.Open(database) : null;
+    public UsageLog? Usage { get; }
+
+    /// <summary>Limits the requests of each key; null for no limit.</summary>
+    public RateLimit? Limit { get; }
+
+    /// <summary>Traces and metrics.</summary>
+    public Telemetry Telemetry { get; }
 
     /// <summary>The clock.</summary>
-    public TimeProvider Time { get; } = time;
+    public TimeProvider Time { get; }
 
     /// <summary>When the server started; reported as the model's age.</summary>
-    public DateTimeOffset Started { get; } = time.GetUtcNow();
+    public DateTimeOffset Started { get; }
 
     /// <summary>Whether requests are taken.</summary>
     public bool IsReady => _runner is not null && !_isStopping;
@@ -66,6 +80,7 @@ internal sealed class ServerState(ServerOptions options, TimeProvider time) : IA
     /// <summary>Writes what is left of the usage log.</summary>
     public async ValueTask DisposeAsync()
     {
+        Telemetry.Dispose();
         if (Usage is not null)
             await Usage.DisposeAsync().ConfigureAwait(false);
     }

@@ -11,7 +11,8 @@ public partial class ReadmeTests
         string readme = Read("README.md");
         string sample = Read("samples", "Glimmer.Samples", "Program.cs");
         Assert.Contains(sample.Trim(), readme, StringComparison.Ordinal);
-        Assert.Contains(Read("samples", "Glimmer.Samples.Web", "Program.cs").Trim(), Read("docs", "serving.md"), StringComparison.Ordinal);
+        foreach (string project in (string[])["Glimmer.Samples.Web", "Glimmer.Samples.Client"])
+            Assert.Contains(Read("samples", project, "Program.cs").Trim(), Read("docs", "serving.md"), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -19,7 +19,7 @@ internal sealed class AnthropicDialect(ServerState state) : IDialect
     {
         var messages = new Messages(state);
         routes.Post("/v1/messages", messages.HandleAsync);
-        routes.Post("/v1/messages/count_tokens", messages.CountAsync);
+        routes.Post("/v1/messages/count_tokens", messages.CountAsync, Access.Uncounted);
     }
 
     /// <inheritdoc/>

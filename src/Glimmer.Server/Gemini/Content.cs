@@ -43,7 +43,7 @@ internal sealed class Content(ServerState state)
 
         TurnRequest request = ContentReader.Read(body, RequestIds.Of(context), state.Options.Images);
         Turn turn = await runner.StartAsync(request with { Account = Account.Of(context, name, "gemini") }, context.RequestAborted).ConfigureAwait(false);
-        var reply = new ContentReply(name, ContentReader.IncludesThoughts(body), runner.Model);
+        var reply = new ContentReply(name, ContentReader.IncludesThoughts(body), runner.Model) { TopLogprobs = request.Logprobs ? request.TopLogprobs : null };
         if (method == "generateContent")
             await WholeAsync(context, turn, reply).ConfigureAwait(false);
         else
@@ -63,7 +63,7 @@ internal sealed class Content(ServerState state)
                 answers[finished.Answer].Finished = finished;
         }
 
-        await JsonResponse.WriteAsync(context, json => reply.WriteWhole(json, turn, answers)).ConfigureAwait(false);
+        await JsonResponse.WriteAsync(context, json => reply.WriteWhole(json, answers)).ConfigureAwait(false);
     }
 
     // No comments keep this stream alive: some of the vendor's own clients break at them. An empty text does.

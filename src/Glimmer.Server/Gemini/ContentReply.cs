@@ -15,6 +15,10 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
 {
     private readonly string _id = RequestIds.New("");
     private readonly List<AnswerFinished> _finished = [];
+    private readonly Dictionary<int, List<TokenMade>> _tokens = [];
+
+    /// <summary>Alternatives beside the log-probability of each token; null for no log-probabilities. In a stream they come with the end of an answer.</summary>
+    public int? TopLogprobs { get; init; }
 
     /// <summary>The chunk of an event; null for none. A null event is a silence.</summary>
     public Action<Utf8JsonWriter>? Chunk(TurnEvent? item) => item switch
@@ -25,11 +29,12 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
         CallEnded call => Part(call.Answer, json => WriteCall(json, call.Call)),
         AnswerFinished { End: TurnEnd.Aborted } => throw new ApiException(ApiErrorKind.Unavailable, "The request was aborted."),
         AnswerFinished finished => End(finished),
+        TokenMade token when TopLogprobs is not null => Keep(token),
         _ => null,
     };
 
     /// <summary>The whole answer.</summary>
-    public void WriteWhole(Utf8JsonWriter json, Turn turn, IReadOnlyList<WholeAnswer> answers)
+    public void WriteWhole(Utf8JsonWriter json, IReadOnlyList<WholeAnswer> answers)
     {
         json.WriteStartObject();
         json.WriteStartArray("candidates");
@@ -50,8 +55,8 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
             json.WriteEndObject();
             json.WriteNumber("index", i);
             json.WriteString("finishReason", Reason(finished.End));
-            if (turn.Request.Logprobs)
-                WriteLogprobs(json, answers[i].Tokens, turn.Request.TopLogprobs);
+            if (TopLogprobs is { } top)
+                WriteLogprobs(json, answers[i].Tokens, top);
             json.WriteEndObject();
         }
 
@@ -62,7 +67,7 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
 
     private Action<Utf8JsonWriter> Part(int answer, Action<Utf8JsonWriter> write) => json =>
     {
-        WriteCandidate(json, answer, write, null);
+        WriteCandidate(json, answer, write, null, null);
         WriteTail(json, null);
         json.WriteEndObject();
     };
@@ -72,13 +77,25 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
         _finished.Add(finished);
         return json =>
         {
-            WriteCandidate(json, finished.Answer, part => part.WriteString("text", ""), Reason(finished.End));
+            WriteCandidate(json, finished.Answer, part => part.WriteString("text", ""), Reason(finished.End), candidate =>
+            {
+                if (TopLogprobs is { } top)
+                    WriteLogprobs(candidate, _tokens.GetValueOrDefault(finished.Answer) ?? [], top);
+            });
             WriteTail(json, UsageWriter.Sum(_finished));
             json.WriteEndObject();
         };
     }
 
-    private static void WriteCandidate(Utf8JsonWriter json, int answer, Action<Utf8JsonWriter> write, string? reason)
+    private Action<Utf8JsonWriter>? Keep(TokenMade token)
+    {
+        if (!_tokens.TryGetValue(token.Answer, out List<TokenMade>? tokens))
+            _tokens[token.Answer] = tokens = [];
+        tokens.Add(token);
+        return null;
+    }
+
+    private static void WriteCandidate(Utf8JsonWriter json, int answer, Action<Utf8JsonWriter> write, string? reason, Action<Utf8JsonWriter>? more)
     {
         json.WriteStartObject();
         json.WriteStartArray("candidates");
@@ -92,6 +109,7 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
         json.WriteNumber("index", answer);
         if (reason is not null)
             json.WriteString("finishReason", reason);
+        more?.Invoke(json);
         json.WriteEndObject();
         json.WriteEndArray();
     }
@@ -135,8 +153,10 @@ internal sealed class ContentReply(string model, bool includeThoughts, ServedMod
         json.WriteString("responseId", _id);
     }
 
-    private void WriteLogprobs(Utf8JsonWriter json, List<TokenMade> tokens, int top)
+    // Of what is visible; reasoning and the token that ended the answer have none.
+    private void WriteLogprobs(Utf8JsonWriter json, IReadOnlyList<TokenMade> all, int top)
     {
+        TokenMade[] tokens = [.. all.Where(token => token.Region == TokenRegion.Answer)];
         json.WriteStartObject("logprobsResult");
         json.WriteStartArray("topCandidates");
         foreach (TokenMade token in tokens)

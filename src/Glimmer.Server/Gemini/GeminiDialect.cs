@@ -87,7 +87,7 @@ internal sealed class GeminiDialect(ServerState state) : IDialect
     {
         json.WriteStartObject();
         json.WriteStartArray("models");
-        foreach (string name in state.Options.ModelNames)
+        foreach (string name in state.Names.Listed)
             Write(json, name);
         json.WriteEndArray();
         json.WriteEndObject();

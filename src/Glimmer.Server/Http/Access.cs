@@ -17,6 +17,9 @@ internal sealed class Access
     /// <summary>Clients with a key.</summary>
     public static Access Client { get; } = new();
 
+    /// <summary>Clients with a key, whose requests cost little: limits of rate do not count them.</summary>
+    public static Access Uncounted { get; } = new();
+
     /// <summary>Whoever controls the server.</summary>
     public static Access Admin { get; } = new();
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Glimmer.Inference;
@@ -40,6 +41,14 @@ internal sealed class GenerateAnswer(GenerateRequest request, Turn turn, ServedM
         foreach (TokenMade token in _tokens)
             json.WriteNumberValue(token.Token.Token);
         json.WriteEndArray();
+        if (request.PromptIds)
+        {
+            json.WriteStartArray("prompt_token_ids");
+            foreach (int token in turn.Prompt)
+                json.WriteNumberValue(token);
+            json.WriteEndArray();
+        }
+
         json.WriteStartObject("meta_info");
         json.WriteString("id", turn.Request.Id);
         WriteFinish(json);
@@ -50,6 +59,8 @@ internal sealed class GenerateAnswer(GenerateRequest request, Turn turn, ServedM
         json.WriteString("weight_version", model.Control?.Version ?? "default");
         if (request.Logprobs)
             WriteLogprobs(json);
+        if (request.RoutedFrom >= 0 && Finished is not null)
+            json.WriteBase64String("routed_experts", RoutedExperts());
         if (Finished is not null)
             json.WriteNumber("e2e_latency", Math.Round(time.GetElapsedTime(start).TotalSeconds, 6));
         json.WriteEndObject();
@@ -76,6 +87,8 @@ internal sealed class GenerateAnswer(GenerateRequest request, Turn turn, ServedM
             case TurnEnd.Aborted:
                 json.WriteString("type", "abort");
                 json.WriteString("message", "The request was aborted.");
+                json.WriteNull("status_code");
+                json.WriteString("err_type", "AbortError");
                 break;
             case TurnEnd.StopText:
                 json.WriteString("type", "stop");
@@ -91,9 +104,20 @@ internal sealed class GenerateAnswer(GenerateRequest request, Turn turn, ServedM
         json.WriteEndObject();
     }
 
+    // int32 in little-endian order, [prompt + output - 1 - start, layers, experts a token].
+    private byte[] RoutedExperts()
+    {
+        int perRow = _tokens.Count > 0 ? _tokens[0].Token.RoutedExperts.Length : turn.Prompt.Count > 1 ? turn.PromptRoutedExperts.Length / (turn.Prompt.Count - 1) : 0;
+        int[] all = [.. turn.PromptRoutedExperts.Span, .. _tokens.SelectMany(token => token.Token.RoutedExperts.ToArray())];
+        return MemoryMarshal.AsBytes(all.AsSpan(Math.Min(all.Length, request.RoutedFrom * perRow))).ToArray();
+    }
+
     private void WriteLogprobs(Utf8JsonWriter json)
     {
         WriteList(json, "output_token_logprobs", _tokens, token => WriteToken(json, token.Token.Token, token.Token.Logprob));
+        json.WriteNumber("output_token_logprobs_length", _tokens.Count);
+        if (request.SamplingLogprobs)
+            WriteList(json, "output_token_sampling_logprobs", _tokens, token => WriteToken(json, token.Token.Token, token.Token.SamplingLogprob));
         bool hasTop = turn.Request.TopLogprobs > 0, hasWatched = turn.Request.WatchedTokens.Count > 0;
         if (hasTop)
             WriteList(json, "output_top_logprobs", _tokens, token => WriteTop(json, token.Token.Alternatives));

@@ -10,8 +10,10 @@ namespace Glimmer.Server.Native;
 /// <param name="Logprobs">Whether log-probabilities are returned.</param>
 /// <param name="PromptFrom">First prompt position whose log-probability is returned; -1 for none.</param>
 /// <param name="TextInLogprobs">Whether tokens are spelled out beside their log-probabilities.</param>
-/// <param name="NoTrim">Whether the text that stopped the answer stays in it.</param>
-internal sealed record GenerateRequest(TurnRequest Turn, bool Logprobs, int PromptFrom, bool TextInLogprobs, bool NoTrim);
+/// <param name="SamplingLogprobs">Whether log-probabilities of the distribution that tokens were drawn from are returned beside the model's own.</param>
+/// <param name="RoutedFrom">First position whose experts are returned; -1 for none.</param>
+/// <param name="PromptIds">Whether the ids of the prompt are returned.</param>
+internal sealed record GenerateRequest(TurnRequest Turn, bool Logprobs, int PromptFrom, bool TextInLogprobs, bool SamplingLogprobs, int RoutedFrom, bool PromptIds);
 
 /// <summary>Reads <c>/generate</c>: one prompt or a batch, of text or ids; options are given once or one for each.</summary>
 internal static class GenerateReader
@@ -31,10 +33,6 @@ internal static class GenerateReader
 
         if (body.Flag("return_hidden_states") == true)
             throw ApiException.Invalid("return_hidden_states is not enabled on this server.", "return_hidden_states");
-        if (body.Flag("return_routed_experts") == true)
-            throw ApiException.Invalid("return_routed_experts is not supported by this server.", "return_routed_experts");
-        if (body.Text("lora_path") is { Length: > 0 } adapter)
-            throw ApiException.Invalid($"There is no adapter '{adapter}' here.", "lora_path");
         (List<(string? Text, int[]? Ids)> prompts, bool isBatch) = Prompts(body);
         string[] ids = Ids(body, id, prompts.Count, isBatch);
         var requests = new GenerateRequest[prompts.Count];
@@ -91,6 +89,8 @@ internal static class GenerateReader
         bool logprobs = own.Flag("return_logprob") ?? false;
         int from = logprobs ? own.Integer("logprob_start_len", -1) ?? -1 : -1;
         int top = logprobs ? own.Integer("top_logprobs_num", 0, 1000) ?? 0 : 0;
+        bool samplingLogprobs = logprobs && (own.Flag("return_sampling_logprob") ?? false);
+        bool routed = own.Flag("return_routed_experts") ?? false;
         int maxTokens = sampling.Integer("max_new_tokens", 0) ?? 128;
         var turn = new TurnRequest
         {
@@ -118,23 +118,28 @@ internal static class GenerateReader
             IncludeStop = sampling.Flag("no_stop_trim") ?? false,
             Count = sampling.Integer("n", 1, 16) ?? 1,
             Format = Format(sampling),
-            Logprobs = logprobs,
+            Logprobs = samplingLogprobs,
+            RoutedExperts = routed,
             TopLogprobs = top,
             PromptLogprobs = from >= 0,
             PromptTopLogprobs = from >= 0 ? top : 0,
             WatchedTokens = logprobs ? own.Integers("token_ids_logprob", 1000) : [],
             Thinking = new ThinkingSwitches(Budget: sampling.Integer("max_thinking_tokens", 0)),
             Priority = own.Integer("priority", -1000, 1000) ?? 0,
+            Adapter = own.Text("lora_path") is { Length: > 0 } adapter ? adapter : null,
             CacheNamespace = own.Text("extra_key") ?? own.Text("cache_salt") ?? "",
         };
-        return new GenerateRequest(turn, logprobs, from, own.Flag("return_text_in_logprobs") ?? false, turn.IncludeStop);
+        return new GenerateRequest(
+            turn, logprobs, from, own.Flag("return_text_in_logprobs") ?? false, samplingLogprobs, routed ? own.Integer("routed_experts_start_len", 0) ?? 0 : -1, body.Flag("return_prompt_token_ids") ?? false);
     }
 
     // Fields that may be lists with one value for each prompt.
     private static DataObject Own(Fields body, int index, int count, bool isBatch)
     {
         var own = new DataObject();
-        foreach (string field in (ReadOnlySpan<string>)["return_logprob", "logprob_start_len", "top_logprobs_num", "return_text_in_logprobs", "priority", "extra_key", "cache_salt"])
+        foreach (string field in (ReadOnlySpan<string>)[
+            "return_logprob", "logprob_start_len", "top_logprobs_num", "return_text_in_logprobs", "return_sampling_logprob", "return_routed_experts", "routed_experts_start_len", "priority",
+            "extra_key", "cache_salt", "lora_path"])
         {
             if (Each(body, field, index, count, isBatch) is { } value)
                 own[field] = value;
@@ -167,7 +172,7 @@ internal static class GenerateReader
         if (sampling.Text("ebnf") is { Length: > 0 } ebnf)
             return new OutputFormat(OutputFormatKind.Ebnf, ebnf);
         if (sampling.Has("structural_tag"))
-            throw ApiException.Invalid("structural_tag is not supported; use json_schema, regex or ebnf.", "structural_tag");
+            throw ApiException.Invalid("structural_tag is not supported. Calls in GLM's form are bound by the tools of /v1/chat/completions (strict, tool_choice); other text by json_schema, regex or ebnf.", "structural_tag");
         return null;
     }
 }

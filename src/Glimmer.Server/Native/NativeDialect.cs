@@ -45,8 +45,8 @@ internal sealed class NativeDialect(ServerState state) : IDialect
         routes.Get("/props", information.PropertiesAsync);
         foreach (string prefix in (ReadOnlySpan<string>)["", "/v1"])
         {
-            routes.Post(prefix + "/tokenize", information.TokenizeAsync);
-            routes.Post(prefix + "/detokenize", information.DetokenizeAsync);
+            routes.Post(prefix + "/tokenize", information.TokenizeAsync, Access.Uncounted);
+            routes.Post(prefix + "/detokenize", information.DetokenizeAsync, Access.Uncounted);
         }
 
         routes.Get("/flush_cache", control.FlushAsync, Access.Admin);

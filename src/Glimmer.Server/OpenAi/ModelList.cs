@@ -12,7 +12,7 @@ internal sealed class ModelList(ServerState state)
     /// <summary>All models.</summary>
     public Task ListAsync(HttpContext context) => JsonResponse.WriteAsync(context, json =>
     {
-        IReadOnlyList<string> names = state.Options.ModelNames;
+        IReadOnlyList<string> names = state.Names.Listed;
         json.WriteStartObject();
         json.WriteString("object", "list");
         json.WriteStartArray("data");

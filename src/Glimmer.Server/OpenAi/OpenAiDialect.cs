@@ -32,7 +32,7 @@ internal sealed class OpenAiDialect(ServerState state) : IDialect
         routes.Post("/v1/responses", responses.CreateAsync);
         routes.Get("/v1/responses/{id}", responses.GetAsync);
         routes.MapMethods("/v1/responses/{id}", ["DELETE"], responses.DeleteAsync).WithMetadata(Access.Client);
-        routes.Post("/v1/responses/{id}/cancel", responses.CancelAsync);
+        routes.Post("/v1/responses/{id}/cancel", responses.CancelAsync, Access.Uncounted);
         routes.Get("/v1/models", models.ListAsync);
         routes.Get("/v1/models/{**id}", models.OneAsync);
     }

@@ -13,6 +13,9 @@ public sealed class EngineTokens(Engine engine) : ITokenSource
     public int ContextLength => Engine.ContextLength;
 
     /// <inheritdoc/>
+    public IReadOnlyList<string> Adapters => Engine.Adapters;
+
+    /// <inheritdoc/>
     public EngineStatistics? Statistics => Engine.Statistics;
 
     /// <inheritdoc/>
@@ -27,6 +30,8 @@ public sealed class EngineTokens(Engine engine) : ITokenSource
         public IReadOnlyList<float> PromptLogprobs => generation.PromptLogprobs;
 
         public IReadOnlyList<TokenAlternatives> PromptAlternatives => generation.PromptAlternatives;
+
+        public ReadOnlyMemory<int> PromptRoutedExperts => generation.PromptRoutedExperts;
 
         public IAsyncEnumerable<EngineToken> ReadAllAsync(CancellationToken cancellationToken) => generation.ReadAllAsync(cancellationToken);
 

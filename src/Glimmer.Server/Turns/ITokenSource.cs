@@ -8,6 +8,9 @@ public interface ITokenSource
     /// <summary>Most positions of prompt and answer together.</summary>
     int ContextLength { get; }
 
+    /// <summary>Names of the adapters that requests can name; each is a model of its own to clients.</summary>
+    IReadOnlyList<string> Adapters => [];
+
     /// <summary>Counts for health and metrics; null where there is no engine.</summary>
     EngineStatistics? Statistics { get; }
 
@@ -34,6 +37,9 @@ public interface ITokenStream
 
     /// <summary>Alternatives to each prompt token after the first; complete with the first token, empty when not asked for.</summary>
     IReadOnlyList<TokenAlternatives> PromptAlternatives { get; }
+
+    /// <summary>The experts of each prompt position but the last, [P - 1, L, K]; complete with the first token, empty when not asked for.</summary>
+    ReadOnlyMemory<int> PromptRoutedExperts { get; }
 
     /// <summary>The tokens of all answers in the order in which they come.</summary>
     IAsyncEnumerable<EngineToken> ReadAllAsync(CancellationToken cancellationToken);

@@ -53,6 +53,8 @@ public sealed class ScriptedTokens(int contextLength, Func<GenerationRequest, in
             ? [.. Enumerable.Range(1, request.Prompt.Length - 1).Select(i => new TokenAlternatives([new TokenLogprob(request.Prompt.Span[i], 0)], [], new float[request.WatchedTokens.Count]))]
             : [];
 
+        public ReadOnlyMemory<int> PromptRoutedExperts => default;
+
         public void Cancel() => _isCancelled = true;
 
         public async IAsyncEnumerable<EngineToken> ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)

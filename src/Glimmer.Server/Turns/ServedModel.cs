@@ -41,7 +41,7 @@ public sealed class ServedModel
     public Tokenizer Tokenizer { get; }
 
     /// <summary>From messages to prompts.</summary>
-    public ChatTemplate? Template { get; }
+    public ChatTemplate? Template { get; init; }
 
     /// <summary>Where tokens come from.</summary>
     public ITokenSource Source { get; }

@@ -1,6 +1,9 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Text;
 using Glimmer.Inference;
 using Glimmer.Server.Accounting;
+using Glimmer.Server.Diagnostics;
 
 namespace Glimmer.Server.Turns;
 
@@ -12,15 +15,24 @@ public sealed class Turn
     private readonly bool _startsInReasoning;
     private readonly ITokenStream _stream;
     private readonly long _start;
+    private readonly Activity? _span;
+    private readonly StringBuilder? _said;
 
-    internal Turn(TurnRunner runner, TurnRequest request, TurnPrompt prompt, bool startsInReasoning, long start, ITokenStream stream) =>
+    internal Turn(TurnRunner runner, TurnRequest request, TurnPrompt prompt, bool startsInReasoning, long start, ITokenStream stream)
+    {
         (_runner, Request, _prompt, _startsInReasoning, _start, _stream) = (runner, request, prompt, startsInReasoning, start, stream);
+        _span = runner.Telemetry?.Start(request);
+        _said = runner.Log is { HasContents: true } ? new StringBuilder() : null;
+    }
 
     /// <summary>What was asked for.</summary>
     public TurnRequest Request { get; }
 
     /// <summary>The prompt as ids.</summary>
     public IReadOnlyList<int> Prompt => _prompt.Ids;
+
+    /// <summary>The experts of each prompt position but the last, [P - 1, L, K]; complete with the first token, empty when not asked for.</summary>
+    public ReadOnlyMemory<int> PromptRoutedExperts => _stream.PromptRoutedExperts;
 
     /// <summary>What happens, in order. Ends when all answers are complete; a reader that stops early cancels the generation.</summary>
     /// <exception cref="Http.ApiException">The request waited or ran longer than the server allows.</exception>
@@ -77,6 +89,7 @@ public sealed class Turn
                 answer.CachedTokens = _stream.CachedTokens;
                 events.Clear();
                 answer.Read(token, events);
+                _said?.Append(_runner.Model.Tokenizer.Decode([token.Token], false));
                 foreach (TurnEvent item in events)
                     yield return item;
                 if (answer.IsFinished)
@@ -110,7 +123,7 @@ public sealed class Turn
                 _runner.Metrics.Finished(finished, time.GetElapsedTime(_start), time.GetElapsedTime(first, last));
             else
                 _runner.Metrics.Lost();
-            Charge(answers, isComplete ? finished[0].End.ToString() : "Lost");
+            End(answers, isComplete ? finished[0].End.ToString() : TurnLog.Lost, last == _start ? null : time.GetElapsedTime(_start, first));
             _runner.Live.Remove(Request.Id, this);
         }
     }
@@ -119,6 +132,7 @@ public sealed class Turn
     internal void Abandon()
     {
         _stream.Cancel();
+        _span?.Dispose();
         _runner.Live.Remove(Request.Id, this);
     }
 
@@ -126,13 +140,16 @@ public sealed class Turn
     internal void Abort() => _stream.Cancel();
 
     // Also what a client that went away has used.
-    private void Charge(AnswerReader[] answers, string end)
+    private void End(AnswerReader[] answers, string end, TimeSpan? first)
     {
+        TimeSpan whole = _runner.Time.GetElapsedTime(_start);
+        var usage = new TurnUsage(_prompt.Ids.Length, _stream.CachedTokens, answers.Sum(answer => answer.Usage.Output), answers.Sum(answer => answer.Usage.Reasoning));
+        _runner.Telemetry?.End(_span, Request, usage, end, whole, first, _stream.Queued);
+        _runner.Log?.Write(Request, usage, end, whole, first, _said is null ? "" : _runner.Model.Tokenizer.Decode(_prompt.Ids, false), _said?.ToString() ?? "");
         if (_runner.Usage is not { } log || Request.Account is not { } account)
             return;
         log.Add(new UsageRecord(
-            _runner.Time.GetUtcNow(), account.Key, account.Model, account.Dialect, _prompt.Ids.Length, _stream.CachedTokens, answers.Sum(answer => answer.Usage.Output),
-            answers.Sum(answer => answer.Usage.Reasoning), (long)_runner.Time.GetElapsedTime(_start).TotalMilliseconds, end));
+            _runner.Time.GetUtcNow(), account.Key, account.Model, account.Dialect, usage.Prompt, usage.Cached, usage.Output, usage.Reasoning, (long)whole.TotalMilliseconds, end));
     }
 
     private TurnStarted Started() => new(_prompt.Ids.Length, _stream.CachedTokens, _stream.PromptLogprobs, _stream.PromptAlternatives);

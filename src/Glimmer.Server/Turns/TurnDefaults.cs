@@ -1,3 +1,5 @@
+using Glimmer.Chat;
+
 namespace Glimmer.Server.Turns;
 
 /// <summary>Where defaults of sampling come from.</summary>
@@ -32,6 +34,9 @@ public sealed record TurnDefaults
 
     /// <summary>Longest time of a request; null for no limit.</summary>
     public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>Variables for the template where a request does not set them; null for none.</summary>
+    public DataObject? TemplateVariables { get; init; }
 
     /// <summary>Seed of the seeds that requests without one get; null draws it at the start.</summary>
     public ulong? RandomSeed { get; init; }

@@ -50,7 +50,7 @@ internal sealed record TurnPrompt(int[] Ids, string Text, IReadOnlyList<ToolDefi
             EnableThinking = opening is not null ? reasoning is not null : request.Thinking.Enabled ?? defaults.Thinking,
             ClearThinking = request.Thinking.Clear ?? (tools.Count > 0 && defaults.PreserveThinkingWithTools ? false : null),
             ReasoningEffort = request.Thinking.Effort,
-            Variables = request.TemplateVariables,
+            Variables = Variables(request, defaults),
         };
         IReadOnlyList<ChatMessage> messages = opening is null ? request.Messages : [.. request.Messages.Take(request.Messages.Count - 1)];
         try
@@ -73,6 +73,30 @@ internal sealed record TurnPrompt(int[] Ids, string Text, IReadOnlyList<ToolDefi
         {
             throw ApiException.Invalid($"The chat template of the model refuses the conversation: {error.Message}", "messages");
         }
+    }
+
+    // The request's own variables win, and so do its switches of thinking.
+    private static DataObject? Variables(TurnRequest request, TurnDefaults defaults)
+    {
+        if (defaults.TemplateVariables is not { } common)
+            return request.TemplateVariables;
+        var variables = new DataObject();
+        foreach ((string name, DataValue value) in common)
+        {
+            bool isDecided = name switch
+            {
+                "enable_thinking" => request.Thinking.Enabled is not null || request.ContinueFinal,
+                "clear_thinking" => request.Thinking.Clear is not null,
+                "reasoning_effort" => request.Thinking.Effort is not null,
+                _ => false,
+            };
+            if (!isDecided)
+                variables[name] = value;
+        }
+
+        foreach ((string name, DataValue value) in request.TemplateVariables ?? [])
+            variables[name] = value;
+        return variables;
     }
 
     // A demanded format has the whole text, so there is no room for calls beside it; a demanded call wins over the format.

@@ -156,6 +156,9 @@ public sealed record TurnRequest
     /// <summary>Tokens whose log-probabilities are reported at every position.</summary>
     public IReadOnlyList<int> WatchedTokens { get; init; } = [];
 
+    /// <summary>Whether the experts are reported that each position was routed to.</summary>
+    public bool RoutedExperts { get; init; }
+
     /// <summary>Whether the last message, of the assistant, is the beginning of the answer.</summary>
     public bool ContinueFinal { get; init; }
 
@@ -167,6 +170,9 @@ public sealed record TurnRequest
 
     /// <summary>Prefixes are shared only among requests of the same namespace.</summary>
     public string CacheNamespace { get; init; } = "";
+
+    /// <summary>Name of the adapter that computes the request; null for the model as it is, or the adapter that the account's model names.</summary>
+    public string? Adapter { get; init; }
 
     /// <summary>To whom the request is charged; null for nobody.</summary>
     public Account? Account { get; init; }

@@ -3,6 +3,7 @@ using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Inference.Constraints;
 using Glimmer.Server.Accounting;
+using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Http;
 using Glimmer.Server.Metrics;
 
@@ -41,6 +42,12 @@ public sealed class TurnRunner
     /// <summary>Where requests are charged; null for nowhere.</summary>
     internal UsageLog? Usage { get; init; }
 
+    /// <summary>Traces and metrics; null for none.</summary>
+    internal Telemetry? Telemetry { get; init; }
+
+    /// <summary>The log of requests; null for none.</summary>
+    internal TurnLog? Log { get; init; }
+
     /// <summary>Requests that are being answered.</summary>
     internal LiveTurns Live { get; } = new();
 
@@ -73,6 +80,9 @@ public sealed class TurnRunner
             throw ApiException.Invalid($"The prompt has {prompt.Ids.Length} tokens and {request.MaxTokens} more were asked for; the context holds {context}. Ask for at most {left}.", "max_tokens", "context_length_exceeded");
         if (request.Sampling.LogitBias?.Keys.FirstOrDefault(token => token >= Model.VocabularySize, -1) is { } beyond and >= 0)
             throw ApiException.Invalid($"logit_bias names the token {beyond}; the model has tokens 0 to {Model.VocabularySize - 1}.", "logit_bias");
+        string? adapter = request.Adapter ?? Model.Source.Adapters.FirstOrDefault(name => name == request.Account?.Model);
+        if (adapter is not null && !Model.Source.Adapters.Contains(adapter))
+            throw ApiException.Invalid($"There is no adapter '{adapter}' here. Loaded: {(Model.Source.Adapters.Count == 0 ? "none" : string.Join(", ", Model.Source.Adapters))}.", "lora_path");
         bool startsInReasoning = Model.Template?.Grammar.Thinking == true && request.Messages.Count > 0 && GlmMessageParser.EndsInOpenThinking(prompt.Text);
         int maxTokens = Math.Min(request.MaxTokens ?? left, left);
         var generation = new GenerationRequest
@@ -88,9 +98,11 @@ public sealed class TurnRunner
             PromptLogprobs = request.PromptLogprobs && prompt.Ids.Length > 1,
             PromptTopLogprobs = request.PromptTopLogprobs,
             WatchedTokens = request.WatchedTokens,
+            ReturnRoutedExperts = request.RoutedExperts,
             SamplingLogprobs = request.Logprobs,
             Priority = request.Priority,
             CacheNamespace = request.CacheNamespace,
+            Adapter = adapter,
             Constraint = await ConstraintAsync(request, prompt, startsInReasoning, cancellationToken).ConfigureAwait(false),
         };
         try

@@ -6,6 +6,7 @@ using Glimmer.Inference;
 using Glimmer.Server;
 using Glimmer.Server.Turns;
 using Glimmer.Tokenization;
+using Microsoft.Extensions.Logging;
 
 namespace Glimmer.Tests.Server;
 
@@ -34,11 +35,12 @@ internal sealed class WireServer : IAsyncDisposable
 
     /// <summary>Starts a server.</summary>
     public static async Task<WireServer> StartAsync(
-        Func<GenerationRequest, int, ScriptedAnswer> script, ServerOptions? options = null, int context = 131072, Tokenizer? tokenizer = null, ChatTemplate? template = null)
+        Func<GenerationRequest, int, ScriptedAnswer> script, ServerOptions? options = null, int context = 131072, Tokenizer? tokenizer = null, ChatTemplate? template = null,
+        Action<ILoggingBuilder>? logging = null)
     {
         tokenizer ??= SmallVocabulary.Tokenizer;
         var tokens = new ScriptedTokens(context, script);
-        GlimmerServer server = await GlimmerServer.StartAsync((options ?? new ServerOptions { ModelNames = ["glm-4.7"] }) with { Port = 0 });
+        GlimmerServer server = await GlimmerServer.StartAsync((options ?? new ServerOptions { ModelNames = ["glm-4.7"] }) with { Port = 0 }, logging);
         server.Use(new ServedModel(tokenizer, template ?? SmallVocabulary.Template, tokens) { StopTokens = StopsOf(tokenizer) });
         return new WireServer(server, tokens);
     }

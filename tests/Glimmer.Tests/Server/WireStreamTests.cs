@@ -115,12 +115,12 @@ public class WireStreamTests
         return body.ToJsonString();
     }
 
-    private static bool Reasons(JsonElement row) => row.GetProperty("logical").TryGetProperty("choices", out JsonElement choices) && choices.ValueKind == JsonValueKind.Array
+    internal static bool Reasons(JsonElement row) => row.GetProperty("logical").TryGetProperty("choices", out JsonElement choices) && choices.ValueKind == JsonValueKind.Array
         ? choices.EnumerateArray().Any(choice => choice.GetProperty("reasoning").ValueKind == JsonValueKind.String)
         : row.GetProperty("segments").EnumerateArray().Any(segment => segment.GetProperty("type").GetString() == "reasoning");
 
     // What the model writes in each choice, in the form of GLM-4.7.
-    private static List<string> TextsOf(JsonElement row, bool isChat)
+    internal static List<string> TextsOf(JsonElement row, bool isChat)
     {
         bool thinks = isChat && Reasons(row);
         if (row.GetProperty("logical").TryGetProperty("choices", out JsonElement choices) && choices.ValueKind == JsonValueKind.Array)
