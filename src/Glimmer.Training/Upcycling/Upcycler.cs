@@ -221,6 +221,7 @@ public static class Upcycler
             Alpha = options.Alpha,
             Seed = options.Seed,
             TargetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+            Layers = [.. Enumerable.Range(0, model.Config.NumHiddenLayers + 1)], // the MTP layer too
         });
         adapter.Save(folder, Path.GetFileName(trunk.Path));
     }
