@@ -91,6 +91,7 @@ internal static class GlimmerCommand
         root.Add(PretrainCommand.Pretrain(terminal));
         root.Add(PretrainCommand.Midtrain(terminal));
         root.Add(new SftCommand(terminal));
+        root.Add(new ReportCommand(terminal));
         root.Add(new ExportCommand(terminal));
         root.Add(new InferCommand(terminal));
         root.Add(new TokenizeCommand(terminal));
