@@ -6,7 +6,7 @@ namespace Glimmer.Cli;
 /// <summary>Options with a number of tokens, as vLLM and SGLang write them: <c>8192</c>, <c>8k</c> (thousands), <c>8K</c> (units of 1,024), <c>auto</c> for the default.</summary>
 internal static class CountOption
 {
-    /// <summary>An option that is null when it is not given or <c>auto</c>.</summary>
+    /// <summary>An option that is null when it is not given and 0 when it is <c>auto</c>.</summary>
     /// <param name="name">Name with its dashes.</param>
     /// <param name="description">What it does.</param>
     /// <param name="minimum">Smallest value.</param>
@@ -18,7 +18,7 @@ internal static class CountOption
         {
             string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
             if (text is "auto" or "-1")
-                return null;
+                return 0;
             if (TryParse(text, out long count) && count >= minimum && count <= int.MaxValue)
                 return (int)count;
             result.AddError($"{name} is '{text}'; expected a number from {minimum} on, such as 8192, 8k (8,000) or 8K (8,192), or auto.");

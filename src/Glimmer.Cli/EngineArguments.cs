@@ -47,7 +47,7 @@ internal sealed class EngineArguments
             MaxRunning = MaxRunning(parsed),
             MaxWaiting = parsed.GetValue(_queue) ?? 512,
             CacheTokens = parsed.GetValue(_cache) ?? 0,
-            PrefillTokens = parsed.GetValue(_prefill) ?? 512,
+            PrefillTokens = parsed.GetValue(_prefill) is > 0 and int prefill ? prefill : 512,
             ReusePrefixes = !parsed.GetValue(_noPrefixes),
             CacheType = parsed.GetValue(_cacheType) switch
             {

@@ -75,6 +75,7 @@ public class ServeOptionsTests
         Assert.Equal(vllm with { Adapters = sglang.Adapters }, sglang);
         Assert.Equal((8192, 4, 2000, false, KeyValueType.BF16, DraftSource.PromptLookup, 5),
             (vllm.ContextLength, vllm.MaxRunning, vllm.PrefillTokens, vllm.ReusePrefixes, vllm.CacheType, vllm.Drafts, vllm.MaxDrafts));
+        Assert.Equal(new EngineOptions() with { Adapters = sglang.Adapters }, Of("--max-model-len auto --max-num-batched-tokens auto") with { Adapters = sglang.Adapters });
         Assert.Throws<UsageException>(() => Of("--speculative-num-steps 3 --speculative-num-draft-tokens 8"));
         Assert.Throws<UsageException>(() => Of("--speculative-config {\"method\":\"mtp\",\"draft_model\":\"x\"}"));
     }
