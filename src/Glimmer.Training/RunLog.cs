@@ -15,7 +15,10 @@ public sealed class RunLog : IDisposable
     private readonly FileStream _file;
     private readonly TimeProvider _time;
 
-    private RunLog(FileStream file, TimeProvider time) => (_file, _time) = (file, time);
+    private RunLog(FileStream file, TimeProvider time) => (_file, _time, Continues) = (file, time, file.Length > 0);
+
+    /// <summary>Whether the log held lines when it was opened.</summary>
+    internal bool Continues { get; }
 
     /// <summary>Opens a log.</summary>
     /// <param name="path">A <c>.jsonl</c> file.</param>

@@ -124,7 +124,7 @@ public sealed class RunRecorder : IDisposable
             return;
         _started = true;
         RunEnvironment.Write(_run, _options.Threads);
-        if (_nextStep > 0)
+        if (_log.Continues) // a stage that takes over the steps of another folder begins here
             _log.WriteNote(_nextStep, $"Resumed after {_nextStep} steps.");
         _events = _options.TensorBoard ? EventFile.Create(RunFolder.TensorBoard(_run), _nextStep, _options.Time) : null;
     }
