@@ -22,9 +22,22 @@ internal static class SftFlags
         .One("tuner_type|train_type", "lora or full. Default: lora.")
         .One("lora_rank", "Rank of the adapter. Default: 8.")
         .One("lora_alpha", "The scale is alpha / rank. Default: 32.")
-        .One("lora_dropout", "Must be 0: adapters have no dropout.")
+        .One("lora_dropout", "Share of an adapter's inputs that a step leaves out. Default: 0.05, 0 with use_dora.")
+        .Switch("use_dora", "Train magnitudes apart from directions.")
+        .One("lorap_lr_ratio", "LoRA+: factor of the learning rate of the factors B. Default: 1.")
         .Switch("use_rslora", "The scale is alpha / sqrt(rank).")
-        .Many("target_modules", "Adapted layers: q_proj ..., linear_qkv, linear_proj, linear_fc1, linear_fc2, or all-linear (default).")
+        .Many("target_modules", "Adapted layers: q_proj ..., linear_qkv, linear_proj, linear_fc1, linear_fc2, all-linear (default), all-router.")
+        .One("target_regex", "Adapted layers by a regular expression for their whole names, instead of target_modules.")
+        .Many("target_parameters", "Stacked expert weights that are adapted: mlp.experts.gate_up_proj, mlp.experts.down_proj.")
+        .Many("modules_to_save", "Modules trained and stored whole beside the adapter: lm_head, embed_tokens.")
+        .Many("freeze_parameters", "full: beginnings of the names of weights that stay as they are.")
+        .One("freeze_parameters_regex", "full: weights whose names it is found in stay as they are.")
+        .One("freeze_parameters_ratio", "full: share of the model, from its beginning, that stays as it is. Default: 0.")
+        .Many("trainable_parameters", "full: beginnings of the names of weights that are trained nevertheless.")
+        .One("trainable_parameters_regex", "full: weights whose names it is found in are trained nevertheless.")
+        .One("neftune_noise_alpha", "Size of the noise on embeddings (NEFTune). Default: 0.")
+        .One("mtp_num_layers", "Depths of the MTP loss, for a model with an MTP layer. Default: 0, which leaves the layer as it is.")
+        .One("mtp_loss_scaling_factor", "Weight of the MTP loss. Default: 0.1.")
         .One("max_length", "Most tokens of a sample, and of a packed row. Default: what the model was made for.")
         .One("truncation_strategy", "Longer samples: delete (default), left, right, split.")
         .Switch("packing", "Put several samples into a row, by best fit.")
@@ -105,8 +118,6 @@ internal static class SftFlags
                 throw new UsageException($"--{size} is {ranks}, which needs {ranks} ranks; 'glimmer sft' trains in one process. Set it to 1.");
         }
 
-        if (flags.Number("lora_dropout") is > 0)
-            throw new UsageException("--lora_dropout must be 0: adapters have no dropout here.");
         if (!flags.Flag("finetune", true) && !flags.Has("resume_from_checkpoint"))
             throw new UsageException("--finetune false goes on with a run, but no run is named. Use --resume_from_checkpoint RUN.");
         int micro = flags.Whole("micro_batch_size", 1) ?? 1;
@@ -151,9 +162,19 @@ internal static class SftFlags
                 Rank = flags.Whole("lora_rank", 1) ?? 8,
                 Alpha = (float)(flags.Number("lora_alpha") ?? 32),
                 UseRsLora = flags.Flag("use_rslora", false),
-                TargetModules = flags.Has("target_modules") ? flags.List("target_modules") : ["all-linear"],
+                UseDora = flags.Flag("use_dora", false),
+                Dropout = (float)(flags.Number("lora_dropout") ?? (flags.Flag("use_dora", false) ? 0 : 0.05)),
+                TargetModules = flags.Has("target_modules") ? flags.List("target_modules") : flags.Has("target_regex") || flags.Has("target_parameters") ? [] : ["all-linear"],
+                TargetPattern = flags.Text("target_regex"),
+                TargetParameters = flags.List("target_parameters"),
+                ModulesToSave = flags.List("modules_to_save"),
                 Seed = seed,
             },
+            Parameters = Selection(flags, isFull),
+            LoraPlusRatio = flags.Number("lorap_lr_ratio") ?? 1,
+            EmbeddingNoise = flags.Number("neftune_noise_alpha") ?? 0,
+            NextTokenDepths = flags.Whole("mtp_num_layers") ?? 0,
+            NextTokenWeight = flags.Number("mtp_loss_scaling_factor") ?? 0.1,
             LearningRate = flags.Number("learning_rate"),
             MinLearningRate = flags.Number("min_lr") ?? 0,
             WarmupFraction = flags.Number("warmup_ratio") ?? 0,
@@ -176,6 +197,23 @@ internal static class SftFlags
             },
             DropOptimizer = flags.Flag("no_save_optim", false),
             Threads = flags.Whole("threads", 1) ?? Environment.ProcessorCount,
+        };
+    }
+
+    private static ParameterSelection? Selection(TrainingFlags flags, bool isFull)
+    {
+        string[] names = ["freeze_parameters", "freeze_parameters_regex", "freeze_parameters_ratio", "trainable_parameters", "trainable_parameters_regex"];
+        if (Array.Find(names, flags.Has) is not { } given)
+            return null;
+        if (!isFull)
+            throw new UsageException($"--{given} is for --tuner_type full; an adapter leaves all weights of the model as they are.");
+        return new ParameterSelection
+        {
+            Frozen = flags.List("freeze_parameters"),
+            FrozenPattern = flags.Text("freeze_parameters_regex"),
+            FrozenRatio = flags.Number("freeze_parameters_ratio") ?? 0,
+            Trained = flags.List("trainable_parameters"),
+            TrainedPattern = flags.Text("trainable_parameters_regex"),
         };
     }
 

@@ -50,8 +50,23 @@ public sealed record SftOptions
     /// <summary>Packing, batches, epochs, order. The row length is <see cref="MaxLength"/>.</summary>
     public SftRowOptions Rows { get; init; } = new();
 
-    /// <summary>The adapter to train, with names as in <see cref="Sft.TargetModules"/>; null trains every weight.</summary>
+    /// <summary>The adapter to train; null trains the model's own weights.</summary>
     public LoraOptions? Lora { get; init; }
+
+    /// <summary>Which weights of the model are trained without an adapter; null for all.</summary>
+    public ParameterSelection? Parameters { get; init; }
+
+    /// <summary>LoRA+: factor of the learning rate of the factors B.</summary>
+    public double LoraPlusRatio { get; init; } = 1;
+
+    /// <summary>Size of NEFTune's noise on the embeddings; 0 for none.</summary>
+    public double EmbeddingNoise { get; init; }
+
+    /// <summary>Depths of the MTP loss, for a model with an MTP layer; 0 for none, which leaves the layer as it is.</summary>
+    public int NextTokenDepths { get; init; }
+
+    /// <summary>Weight of the MTP loss.</summary>
+    public double NextTokenWeight { get; init; } = 0.1;
 
     /// <summary>Highest learning rate; null for 1e-4 with an adapter and 1e-5 without.</summary>
     public double? LearningRate { get; init; }

@@ -36,7 +36,7 @@ public sealed class SftRun : IDisposable
             TrainerOptions trainer = TrainerOptions();
             if (options.Lora is { } lora)
             {
-                _adapter = LoraAdapter.Create(_loaded.Model, lora with { TargetModules = TargetModules.Of(_loaded.Model, lora.TargetModules) });
+                _adapter = LoraAdapter.Create(_loaded.Model, lora);
                 _adapter.Attach(_loaded.Model);
                 _trainer = new Trainer(_loaded.Model, _loaded.Compute, trainer, _adapter);
             }
@@ -63,7 +63,7 @@ public sealed class SftRun : IDisposable
     public CausalLm Model => _loaded.Model;
 
     /// <summary>Weights that are trained.</summary>
-    public long TrainedParameters => _adapter is null ? Model.Parameters.Where(parameter => !parameter.IsBuffer).Sum(parameter => parameter.Count) : _adapter.Parameters.Sum(parameter => parameter.Count);
+    public long TrainedParameters => (_adapter?.Parameters ?? _options.Parameters?.Of(Model) ?? Model.Parameters.Where(parameter => !parameter.IsBuffer)).Sum(parameter => parameter.Count);
 
     /// <summary>Trains to the end, or until asked to stop; goes on from the last checkpoint in the run's folder.</summary>
     /// <param name="progress">Told after every step.</param>
@@ -137,6 +137,12 @@ public sealed class SftRun : IDisposable
             ClipNorm = _options.ClipNorm,
             BalanceWeight = _options.BalanceWeight,
             RecomputeBlocks = _options.Recompute,
+            Parameters = _options.Parameters,
+            LoraPlusRatio = _options.LoraPlusRatio,
+            EmbeddingNoise = _options.EmbeddingNoise,
+            NextTokenDepths = _options.NextTokenDepths,
+            NextTokenWeight = Schedule.Constant(_options.NextTokenWeight),
+            Seed = _options.Rows.Seed,
         };
     }
 

@@ -33,6 +33,7 @@ public class SftFlagsGoldenTests
         SftOptions options = SftFlags.Options(flags, "run");
         Assert.Equal(Number("lora_rank"), options.Lora!.Rank);
         Assert.Equal(Number("lora_alpha"), options.Lora.Alpha);
+        Assert.Equal(Number("lora_dropout"), options.Lora.Dropout, 1e-7);
         Assert.Equal(fields.GetProperty("target_modules").GetProperty("default")[0].GetString(), Assert.Single(options.Lora.TargetModules));
         Assert.Equal(Number("weight_decay"), options.WeightDecay, 1e-7);
         Assert.Equal((Number("adam_beta1"), Number("adam_beta2"), Number("adam_epsilon")), (options.AdamW.Beta1, options.AdamW.Beta2, options.AdamW.Epsilon));
