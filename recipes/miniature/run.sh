@@ -20,7 +20,7 @@ data() {
   mv $run/data/tokenizer*.json $run/tokenizer/
   cp src/Glimmer.Training/Upcycling/chat_template.jinja $run/tokenizer/
   for part in general reasoning middle validation; do
-    glimmer shards $run/data/$part.jsonl --special --tokenizer $run/tokenizer --out $run/shards/$part
+    glimmer tokenize-corpus $run/data/$part.jsonl --control-tokens --tokenizer $run/tokenizer --out $run/shards/$part
   done
 }
 say "stage 0: corpus and tokenizer"

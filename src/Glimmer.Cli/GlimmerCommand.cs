@@ -87,7 +87,6 @@ internal static class GlimmerCommand
         root.Add(new UsageCommand(terminal));
         root.Add(new ScoreCommand(terminal));
         root.Add(new EvalCommand(terminal));
-        root.Add(new ShardsCommand(terminal));
         root.Add(PretrainCommand.Pretrain(terminal));
         root.Add(PretrainCommand.Midtrain(terminal));
         root.Add(new SftCommand(terminal));

@@ -19,9 +19,13 @@ public sealed class CutRows : IRowSource
     /// <summary>Creates the rows.</summary>
     /// <param name="documents">Token ids of each document, with its end-of-text token.</param>
     /// <param name="rowLength">Tokens of a row.</param>
+    /// <exception cref="ArgumentException">A source has no document of two tokens, so that there is nothing to predict.</exception>
     public CutRows(Mixture<int[]> documents, int rowLength)
     {
+        ArgumentNullException.ThrowIfNull(documents);
         ArgumentOutOfRangeException.ThrowIfLessThan(rowLength, 1);
+        if (documents.Sources.FirstOrDefault(source => !source.Items.Any(document => document.Length > 1)) is { } useless)
+            throw new ArgumentException($"No document of source '{useless.Name}' has two tokens or more: there is nothing to predict.", nameof(documents));
         (_documents, RowLength, _before) = (documents, rowLength, documents.State);
     }
 
@@ -40,11 +44,9 @@ public sealed class CutRows : IRowSource
     }
 
     /// <summary>The documents of the next row. It is full, except for the last one of sources that may be read a limited number of times.</summary>
-    /// <exception cref="ArgumentException">No document of a whole epoch has two tokens, so that there is nothing to predict.</exception>
     public IReadOnlyList<TrainingDocument>? Next()
     {
         var row = new List<TrainingDocument>();
-        long empty = 0;
         for (int left = RowLength; left > 0;)
         {
             if (_document is null)
@@ -58,11 +60,7 @@ public sealed class CutRows : IRowSource
             if (count > 0)
             {
                 row.Add(new TrainingDocument(_document[_offset..(_offset + count)], _document[(_offset + 1)..(_offset + count + 1)]));
-                (left, _offset, empty) = (left - count, _offset + count, 0);
-            }
-            else if (++empty > _documents.Sources.Sum(source => (long)source.Items.Count))
-            {
-                throw new ArgumentException("No document has two tokens or more: there is nothing to predict.");
+                (left, _offset) = (left - count, _offset + count);
             }
 
             if (_offset >= _document.Length - 1)

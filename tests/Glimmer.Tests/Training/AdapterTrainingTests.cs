@@ -191,7 +191,7 @@ public class AdapterTrainingTests(ITestOutputHelper output)
     {
         using var folder = new TemporaryFolder();
         using var c = new Compute(threads);
-        RowCutter data = TinyRun.Data(11);
+        CutRows data = TinyRun.Data(11);
         MicroBatch[][] batches = [.. Enumerable.Range(0, 4).Select(_ => TinyRun.Batch(data))];
         TrainingCheckpoint? stored = null;
         for (int first = 0; ; first = stopAt)

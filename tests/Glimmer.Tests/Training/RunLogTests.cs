@@ -15,7 +15,7 @@ public class RunLogTests
         using var c = new Compute(1);
         using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
         using var trainer = new Trainer(model, c, TinyRun.Options(model));
-        RowCutter data = TinyRun.Data(2);
+        CutRows data = TinyRun.Data(2);
         StepReport[] reports = [.. Enumerable.Range(0, 5).Select(_ => trainer.Step(TinyRun.Batch(data)))];
         using (RunLog log = RunLog.Open(folder["log.jsonl"]))
         {

@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Glimmer.Data.Mixing;
 using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Training;
@@ -49,20 +49,15 @@ internal static class TinyRun
     }
 
     /// <summary>Documents of 1 to 30 tokens.</summary>
-    public static RowCutter Data(ulong seed, int rowLength = 24)
+    public static CutRows Data(ulong seed, int rowLength = 24)
     {
         var random = new Random((int)seed);
-        return new RowCutter([.. Enumerable.Range(0, 17).Select(_ => Enumerable.Range(0, random.Next(1, 30)).Select(_ => random.Next(40)).ToArray())], rowLength, seed);
+        int[][] documents = [.. Enumerable.Range(0, 17).Select(_ => Enumerable.Range(0, random.Next(1, 30)).Select(_ => random.Next(40)).ToArray())];
+        return new CutRows(new Mixture<int[]>([new MixtureSource<int[]>("documents", documents, 1)], seed, document => document.Length), rowLength);
     }
 
     /// <summary>Two micro-batches of two rows.</summary>
-    public static MicroBatch[] Batch(RowCutter data) => [new([data.Next(), data.Next()]), new([data.Next(), data.Next()])];
-
-    /// <summary>Where the data stands, as JSON.</summary>
-    public static string StateOf(RowCutter data) => JsonSerializer.Serialize<long[]>([data.Cursor.Epoch, data.Cursor.Index, data.Cursor.Offset]);
-
-    /// <summary>What <see cref="StateOf"/> wrote.</summary>
-    public static DocumentCursor CursorOf(string state) => JsonSerializer.Deserialize<long[]>(state) is [var epoch, var index, var offset] ? new DocumentCursor(epoch, (int)index, (int)offset) : throw new FormatException(state);
+    public static MicroBatch[] Batch(CutRows data) => [new([data.Next()!, data.Next()!]), new([data.Next()!, data.Next()!])];
 
     /// <summary>Every number of a training state, by name.</summary>
     public static Dictionary<string, float[]> State(Trainer trainer) =>

@@ -24,7 +24,7 @@ public class TrainerTests(ITestOutputHelper output)
     {
         using var folder = new TemporaryFolder();
         using var c = new Compute(1);
-        RowCutter data = TinyRun.Data(5);
+        CutRows data = TinyRun.Data(5);
         IReadOnlyList<TrainingDocument>[] rows = [.. Enumerable.Range(0, 6).Select(_ => data.Next())];
         Dictionary<string, float[]>? whole = null;
         double worst = 0;
@@ -123,7 +123,7 @@ public class TrainerTests(ITestOutputHelper output)
         using var c = new Compute(threads);
         using CausalLm model = TinyRun.Model(config, folder["model"], c);
         using var trainer = new Trainer(model, c, TinyRun.Options(model, recompute));
-        RowCutter data = TinyRun.Data(3);
+        CutRows data = TinyRun.Data(3);
         for (int step = 0; step < 3; step++)
             trainer.Step(TinyRun.Batch(data));
         return TinyRun.State(trainer);

@@ -22,14 +22,14 @@ public class CheckpointFolderTests
                 using var c = new Compute(1);
                 using CausalLm model = TinyRun.Model(config, folder["model"], c, seed);
                 using var trainer = new Trainer(model, c, TinyRun.Options(model));
-                RowCutter data = TinyRun.Data(seed);
+                CutRows data = TinyRun.Data(seed);
                 using Checkpoint source = Checkpoint.Open(folder["model"]);
                 var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source));
                 var losses = new List<double>();
                 for (int step = 0; step < 6; step++)
                 {
                     if (step == stop)
-                        run.Save(trainer, TinyRun.StateOf(data));
+                        run.Save(trainer, data.State);
                     losses.Add(trainer.Step(TinyRun.Batch(data)).Objective);
                 }
 
@@ -39,8 +39,8 @@ public class CheckpointFolderTests
                 using CausalLm again = checkpoint.LoadModel(c.Team);
                 using var resumed = new Trainer(again, c, TinyRun.Options(again));
                 stored.Restore(resumed, new ModelWeights(again, checkpoint));
-                RowCutter rest = TinyRun.Data(seed);
-                rest.Cursor = TinyRun.CursorOf(stored.DataState);
+                CutRows rest = TinyRun.Data(seed);
+                rest.State = stored.DataState;
                 for (int step = stop; step < 6; step++)
                     Assert.Equal(losses[step], resumed.Step(TinyRun.Batch(rest)).Objective);
                 TinyRun.AssertSame(TinyRun.State(trainer), TinyRun.State(resumed));
@@ -59,10 +59,10 @@ public class CheckpointFolderTests
         using Checkpoint source = Checkpoint.Open(folder["model"]);
         var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source));
         Assert.Null(run.Latest);
-        RowCutter data = TinyRun.Data(2);
-        run.Save(trainer, TinyRun.StateOf(data));
+        CutRows data = TinyRun.Data(2);
+        run.Save(trainer, data.State);
         trainer.Step(TinyRun.Batch(data));
-        string second = run.Save(trainer, TinyRun.StateOf(data));
+        string second = run.Save(trainer, data.State);
         Assert.Equal(1, run.Latest!.Steps);
 
         Directory.CreateDirectory(Path.Combine(folder["run"], "checkpoint-7")); // no manifest
@@ -83,11 +83,11 @@ public class CheckpointFolderTests
         using var trainer = new Trainer(model, c, TinyRun.Options(model));
         using Checkpoint source = Checkpoint.Open(folder["model"]);
         var run = new CheckpointFolder(folder["run"], new ModelWeights(model, source), keep: 2);
-        RowCutter data = TinyRun.Data(2);
+        CutRows data = TinyRun.Data(2);
         for (int step = 0; step < 4; step++)
         {
             trainer.Step(TinyRun.Batch(data));
-            run.Save(trainer, TinyRun.StateOf(data));
+            run.Save(trainer, data.State);
         }
 
         Assert.Equal(["checkpoint-3", "checkpoint-4"], Directory.EnumerateDirectories(folder["run"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));

@@ -235,7 +235,7 @@ public class CheckpointKeeperTests
     {
         private readonly Compute _c = new(1);
         private readonly CausalLm _model;
-        private readonly RowCutter _data = TinyRun.Data(2);
+        private readonly CutRows _data = TinyRun.Data(2);
 
         public Run(int keep = 2, BestMetric best = BestMetric.Lowest, string? path = null)
         {
@@ -257,7 +257,7 @@ public class CheckpointKeeperTests
 
         public CheckpointFolder Folder { get; }
 
-        public string DataState => TinyRun.StateOf(_data);
+        public string DataState => _data.State;
 
         public string[] Names => [.. Directory.EnumerateDirectories(Path).Select(path => System.IO.Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 

@@ -113,12 +113,12 @@ public class TrainingRunTests
 
     private sealed class Rows : IBatchSource
     {
-        private readonly RowCutter _data = TinyRun.Data(4);
+        private readonly CutRows _data = TinyRun.Data(4);
 
         public string State
         {
-            get => TinyRun.StateOf(_data);
-            set => _data.Cursor = TinyRun.CursorOf(value);
+            get => _data.State;
+            set => _data.State = value;
         }
 
         public IReadOnlyList<MicroBatch> Next(long tokens) => TinyRun.Batch(_data);
