@@ -102,6 +102,7 @@ internal static class GlimmerCommand
         root.Add(new ConvertCommand(terminal));
         root.Add(new QuantizeCommand(terminal));
         root.Add(new UpcycleCommand(terminal));
+        root.Add(new NanoCommand(terminal));
         root.Add(new BenchCommand(terminal));
         root.Add(new CompletionCommand(terminal));
         return root;

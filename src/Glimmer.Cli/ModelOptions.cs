@@ -13,7 +13,7 @@ internal sealed class ModelOptions
     // More threads than this gain nothing by themselves on the models one machine holds.
     private const int MostDefaultThreads = 64;
 
-    private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model. Default: the small model that comes with Glimmer.", HelpName = "path" };
+    private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model. Default: the small model that comes with Glimmer, with its addition where models/glimmer-nano holds one; base is the same without it.", HelpName = "path" };
     private readonly Option<int?> _threads = NumberOption.Create("--threads", $"Computing threads. Default: one a processor, {Math.Min(Environment.ProcessorCount, MostDefaultThreads)} here.", 1, 1024);
 
     private readonly Option<string?> _activations = new("--activations")
@@ -61,7 +61,12 @@ internal sealed class ModelOptions
     }
 
     /// <summary>The model's path.</summary>
-    public string Path(ParseResult parsed) => parsed.GetValue(_model) ?? EmbeddedModel.Find();
+    public string Path(ParseResult parsed) => parsed.GetValue(_model) switch
+    {
+        null => EmbeddedModel.FindDefault(),
+        "base" => EmbeddedModel.Find(),
+        string path => path,
+    };
 
     /// <summary>Whether the option names a model.</summary>
     public bool IsGiven(SymbolResult result) => result.GetValue(_model) is not null;

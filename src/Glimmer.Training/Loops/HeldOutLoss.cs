@@ -44,20 +44,20 @@ public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeig
             Tensor hidden = model.Forward(c, Trainer.BatchOf(micro, 0));
             (int[] targets, float[] weights) = micro.TargetsOf(0, 1);
             loss += model.Loss(c, hidden, targets, weights);
-            hits += Hits(c, hidden, model.Logits, targets, weights);
+            hits += Hits(c, hidden, model.Logits, column => column, targets, weights);
             weight += weights.Sum(w => (double)w);
             if (model.NextToken is not { } next)
                 continue;
             Tensor state = next.Forward(c, Trainer.BatchOf(micro, 1), hidden);
             (targets, weights) = micro.TargetsOf(1, 1);
-            accepted += Hits(c, state, next.Logits, targets, weights);
+            accepted += Hits(c, state, next.Logits, next.TokenAt, targets, weights);
             drafts += weights.Sum(w => (double)w);
         }
 
         return new HeldOutLoss(loss / weight, hits / weight, weight, accepted / drafts);
     }
 
-    private static double Hits(Compute c, Tensor hidden, Func<Compute, Tensor, Tensor> logits, int[] targets, float[] weights)
+    private static double Hits(Compute c, Tensor hidden, Func<Compute, Tensor, Tensor> logits, Func<int, int> tokenAt, int[] targets, float[] weights)
     {
         double hits = 0;
         for (int first = 0; first < targets.Length; first += LogitRows)
@@ -68,7 +68,7 @@ public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeig
             int vocabulary = values.Shape[1];
             foreach (int row in rows.Where(row => targets[row] >= 0 && weights[row] > 0))
             {
-                if (TopK.ArgMax(values.F32.Slice((row - first) * vocabulary, vocabulary)) == targets[row])
+                if (tokenAt(TopK.ArgMax(values.F32.Slice((row - first) * vocabulary, vocabulary))) == targets[row])
                     hits += weights[row];
             }
 

@@ -6,6 +6,17 @@ public static class EmbeddedModel
     /// <summary>Name of the file in the folder <c>models</c>.</summary>
     public const string FileName = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
+    /// <summary>Name of the folder in <c>models</c> with the addition that makes a GLM of the file (docs/adr/0004), where there is one.</summary>
+    public const string AdditionName = "glimmer-nano";
+
+    /// <summary>What commands run when no model is named: the addition where there is one, else the file itself.</summary>
+    /// <exception cref="FileNotFoundException">There is neither.</exception>
+    public static string FindDefault()
+    {
+        string trunk = Find(), addition = Path.Combine(Path.GetDirectoryName(trunk)!, AdditionName);
+        return File.Exists(Path.Combine(addition, "config.json")) ? addition : trunk;
+    }
+
     /// <summary>Finds the file: in <c>models</c> beside the program, or in that of the repository the program was built in.</summary>
     /// <exception cref="FileNotFoundException">It is in neither place.</exception>
     public static string Find()

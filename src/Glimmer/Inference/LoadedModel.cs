@@ -139,6 +139,8 @@ public sealed class LoadedModel : IDisposable
     /// <exception cref="UnsupportedModelException">The adapter is for another model or of a kind that is not supported.</exception>
     public void UseAdapter(string folder)
     {
+        if (Model.Adapter is not null)
+            throw new UnsupportedModelException($"'{Path}' has an adapter of its own, and one adapter at a time is supported. Name the trunk (--model base for the model that comes with Glimmer).");
         LoraAdapter adapter = LoraAdapter.Load(Model, folder);
         _adapter?.Dispose();
         _adapter = adapter;

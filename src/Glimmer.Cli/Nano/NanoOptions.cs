@@ -1,0 +1,43 @@
+using Glimmer.Training.Upcycling;
+
+namespace Glimmer.Cli.Nano;
+
+/// <summary>What the recipe of Glimmer Nano is run with.</summary>
+internal sealed record NanoOptions
+{
+    /// <summary>Folder of the run: data, checkpoints, answers, the report. Outside the work tree.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Folder with what the recipe reads: <c>recipes/nano/data</c>.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>The trunk.</summary>
+    public required string Trunk { get; init; }
+
+    /// <summary>Minutes of the whole run.</summary>
+    public double Minutes { get; init; } = 150;
+
+    /// <summary>Minutes of each arm of the comparison.</summary>
+    public double ArmMinutes { get; init; } = 20;
+
+    /// <summary>Computing threads.</summary>
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Seed of data and start state.</summary>
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>Peak learning rate of the low-rank factors.</summary>
+    public double LearningRate { get; init; } = 2e-3;
+
+    /// <summary>Tokens of a step.</summary>
+    public int BatchTokens { get; init; } = 2048;
+
+    /// <summary>Rates of the other parts, and the rule of experts.</summary>
+    public AdditionRates Rates { get; init; } = new();
+
+    /// <summary>What is added to the trunk.</summary>
+    public UpcycleOptions Upcycle { get; init; } = new();
+
+    /// <summary>A path in the folder of the run.</summary>
+    public string In(params ReadOnlySpan<string> parts) => Path.Combine([Folder, .. parts]);
+}
