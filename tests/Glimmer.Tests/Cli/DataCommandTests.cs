@@ -39,6 +39,8 @@ public class DataCommandTests
         CommandRun run = CommandRun.Of("data", "nano", "--sources", Path.Combine(Fixtures.Repository, "recipes", "nano", "data"), "--out", folder.ToString(), "--count", "40").Succeeded();
         Assert.Contains("306 functions, 2942 different prompts, 7470 problems of GSM8K", run.Output, StringComparison.Ordinal);
         Assert.Equal(40, File.ReadLines(folder["records.jsonl"]).Count());
-        CommandRun.Of("data", "nano", "--sources", folder["none"], "--out", folder.ToString()).Failed(ExitCodes.Usage, "--sources");
+        run = CommandRun.Of("data", "nano", "--sources", folder["none"], "--out", folder.ToString());
+        Assert.Equal(ExitCodes.Usage, run.ExitCode);
+        Assert.Contains("--sources", run.Error, StringComparison.Ordinal);
     }
 }

@@ -25,7 +25,7 @@ public class TrainerTests(ITestOutputHelper output)
         using var folder = new TemporaryFolder();
         using var c = new Compute(1);
         CutRows data = TinyRun.Data(5);
-        IReadOnlyList<TrainingDocument>[] rows = [.. Enumerable.Range(0, 6).Select(_ => data.Next())];
+        IReadOnlyList<TrainingDocument>[] rows = [.. Enumerable.Range(0, 6).Select(_ => data.Next()!)];
         Dictionary<string, float[]>? whole = null;
         double worst = 0;
         foreach (int[] cut in (ReadOnlySpan<int[]>)[[6], [1, 5], [2, 2, 2], [1, 1, 1, 1, 1, 1]])
@@ -56,7 +56,7 @@ public class TrainerTests(ITestOutputHelper output)
     {
         using var folder = new TemporaryFolder();
         using var c = new Compute(1);
-        TrainingDocument[] documents = [.. TinyRun.Data(6).Next().Where(d => d.Tokens.Length > 1)];
+        TrainingDocument[] documents = [.. TinyRun.Data(6).Next()!.Where(d => d.Tokens.Length > 1)];
         var gradients = new List<Dictionary<string, float[]>>();
         foreach (bool packed in (ReadOnlySpan<bool>)[true, false])
         {

@@ -35,7 +35,7 @@ public sealed class MaskTests
         for (int step = 0; step <= ids.Length; step++)
         {
             matcher.Mask(mask);
-            if (steps.GetProperty("agree")[step].GetInt32() == 1)
+            if (steps.GetProperty("agree")[step].GetInt32() == 1 && !IsInEnumArgument(line, ids.AsSpan(0, step)))
                 Compare(line, step, mask, matcher.CanEnd, differences);
             if (step == ids.Length)
                 break;
@@ -51,6 +51,20 @@ public sealed class MaskTests
         matcher.Rollback(ids.Length);
         Assert.Equal(0, matcher.Length);
         Assert.All(ids, id => Assert.True(matcher.Accept(id)));
+    }
+
+    // The recorded engine allows white space around the values of an enum in a tool call. GLM's parser keeps it, so that the value would not be one of the enum: ours does not allow it.
+    private static bool IsInEnumArgument(JsonElement line, ReadOnlySpan<int> ids)
+    {
+        if (!line.TryGetProperty("tools", out JsonElement tools))
+            return false;
+        string text = Recordings.Trie.Tokenizer.Decode(ids, skipSpecial: false);
+        int key = text.LastIndexOf("<arg_key>", StringComparison.Ordinal), value = text.LastIndexOf("<arg_value>", StringComparison.Ordinal);
+        if (key < 0 || value < key || text.IndexOf("</arg_value>", value, StringComparison.Ordinal) >= 0)
+            return false;
+        string name = text[(key + "<arg_key>".Length)..text.IndexOf("</arg_key>", key, StringComparison.Ordinal)];
+        return tools.EnumerateArray().Any(tool => tool.GetProperty("function").GetProperty("parameters").GetProperty("properties").TryGetProperty(name, out JsonElement property)
+            && property.TryGetProperty("enum", out _));
     }
 
     private static Constraint Compile(JsonElement line) => line.GetProperty("kind").GetString() switch
