@@ -29,7 +29,8 @@ internal static partial class NanoWordProblems
 
             string steps = Calculator().Replace(parts[0], "");
             records.Add(new TrainingRecord("gsm8k", CorpusKey.Of("gsm8k", question), CorpusSplit.Train,
-                [new RecordMessage("user", question), new RecordMessage("assistant", $"The answer is {parts[1].Trim()}.") { ReasoningContent = steps }]) { EnableThinking = true });
+                [new RecordMessage("user", question), new RecordMessage("assistant", $"The answer is {parts[1].Trim()}.") { ReasoningContent = steps }])
+            { EnableThinking = true });
         }
 
         return records;

@@ -55,7 +55,13 @@ public class PretrainTests
         RunResult first = Pretrain.Run(Recipe(folder, "first"), 1);
         TrainingRecipe recipe = Recipe(folder, "second") with
         {
-            Model = folder["first"], Continue = true, Packing = RowPacking.BestFit, SequenceLength = 64, RopeTheta = 50_000, Tokens = 3_000, Mtp = new MtpRecipe { Depths = 1 },
+            Model = folder["first"],
+            Continue = true,
+            Packing = RowPacking.BestFit,
+            SequenceLength = 64,
+            RopeTheta = 50_000,
+            Tokens = 3_000,
+            Mtp = new MtpRecipe { Depths = 1 },
         };
         RunResult second = Pretrain.Run(recipe, 1);
         Assert.True(second.Steps > first.Steps);
@@ -106,7 +112,12 @@ public class PretrainTests
 
         return new TrainingRecipe
         {
-            Model = folder["config.json"], Output = folder[output], Tokens = 1_500, SequenceLength = 32, Packing = RowPacking.Cut, MicroBatchRows = 2,
+            Model = folder["config.json"],
+            Output = folder[output],
+            Tokens = 1_500,
+            SequenceLength = 32,
+            Packing = RowPacking.Cut,
+            MicroBatchRows = 2,
             Data = [new DataRecipe { Path = folder["data"] }],
             HeldOut = new HeldOutRecipe { Path = folder["data/a.tokens"], Rows = 3, Every = 4 },
             Batch = new BatchRecipe { StartTokens = 64, Tokens = 160, RampTokens = 500 },
