@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The miniature: a GLM from nothing on two cores: corpus, tokenizer, pre-training, mid-training, fine-tuning, report card.
-#   recipes/miniature/run.sh [minutes]      default 80; budgets shrink when the machine is slower than planned, or the time shorter
+#   recipes/miniature/run.sh [minutes]      default 80; budgets shrink when the machine is slower than planned, or the time shorter.
+#   The first call decides: delete runs/miniature to choose other minutes.
 # Run it again after an interruption: what is done is kept, and training goes on from its last checkpoint. Everything lies in runs/miniature.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

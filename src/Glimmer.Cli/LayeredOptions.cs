@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Glimmer.Training.Recipes;
 using YamlDotNet.RepresentationModel;
 
 namespace Glimmer.Cli;
@@ -53,11 +54,7 @@ internal static class LayeredOptions
     }
 
     /// <summary>The option that was probably meant, as a sentence; empty when none is near.</summary>
-    public static string Nearest(string name, IEnumerable<string> known)
-    {
-        (string best, int distance) = known.Select(other => (other, Distance(name, other))).OrderBy(pair => pair.Item2).FirstOrDefault((name, int.MaxValue));
-        return distance <= Math.Max(2, name.Length / 3) ? $" Did you mean '{best}'?" : "";
-    }
+    public static string Nearest(string name, IEnumerable<string> known) => NearestName.Of(name, known) is { } best ? $" Did you mean '{best}'?" : "";
 
     // Each option with its values, in the order of the command line.
     private static IEnumerable<Token> Descendants(CommandResult result)
@@ -100,24 +97,5 @@ internal static class LayeredOptions
                 _ => throw new UsageException($"{file}: '{name}' must be a value or a list of values."),
             };
         }
-    }
-
-    // Levenshtein.
-    private static int Distance(string a, string b)
-    {
-        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
-        for (int i = 1; i <= a.Length; i++)
-        {
-            int corner = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.Length; j++)
-            {
-                int changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
-                corner = row[j];
-                row[j] = Math.Min(changed, Math.Min(row[j], row[j - 1]) + 1);
-            }
-        }
-
-        return row[b.Length];
     }
 }

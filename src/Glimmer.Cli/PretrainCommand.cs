@@ -40,7 +40,7 @@ internal sealed class PretrainCommand : Command
         recipe = recipe with { Packing = recipe.Packing ?? _packing };
         RunResult result;
         using (var view = new TrainingView(_terminal))
-            result = Glimmer.Training.Loops.Pretrain.Run(recipe, parsed.GetValue(_threads) ?? Environment.ProcessorCount, view, _terminal.Interrupted);
+            result = Glimmer.Training.Loops.Pretrain.Run(recipe, parsed.GetValue(_threads) ?? Environment.ProcessorCount, view, _terminal.Interrupted, _terminal.Notice);
         _terminal.Output.WriteLine(TrainingView.Summary(result));
         return result.End == RunEnd.Interrupted ? ExitCodes.Interrupted : ExitCodes.Success;
     }

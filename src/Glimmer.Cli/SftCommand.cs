@@ -62,7 +62,7 @@ internal sealed class SftCommand : Command
         _terminal.Notice(string.Create(CultureInfo.InvariantCulture, $"{data.Train.Samples.Count} samples, {data.HeldOut.Samples.Count} held out, {run.Steps} steps, {run.TrainedParameters} trained weights; the run is in {options.Run.Folder}"));
         RunResult result;
         using (var view = new TrainingView(_terminal))
-            result = run.Run(view, _terminal.Interrupted);
+            result = run.Run(view, _terminal.Interrupted, _terminal.Notice);
         _terminal.Output.WriteLine(TrainingView.Summary(result));
         if (result.End == RunEnd.Interrupted)
             return ExitCodes.Interrupted;

@@ -1,5 +1,5 @@
-using System.Globalization;
 using Glimmer.Training.Loops;
+using Glimmer.Training.Runs;
 
 namespace Glimmer.Cli;
 
@@ -9,12 +9,15 @@ internal sealed class TrainingView(Terminal terminal) : IProgress<RunProgress>, 
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(20);
 
     private readonly ProgressLine _line = new(terminal);
+    private readonly StepLine _step = new();
     private long _last;
 
     /// <inheritdoc/>
     public void Report(RunProgress value)
     {
-        string text = Line(value);
+        string text = _step.Of(value);
+        if (value.Report.NextTokenLosses is [var mtp, ..])
+            text += Invariant($"  mtp {mtp:f4}");
         bool stays = value.Evaluation is not null || _last == 0 || TimeProvider.System.GetElapsedTime(_last) >= s_interval;
         if (!stays)
         {
@@ -43,19 +46,6 @@ internal sealed class TrainingView(Terminal terminal) : IProgress<RunProgress>, 
 
     /// <inheritdoc/>
     public void Dispose() => _line.Dispose();
-
-    private static string Line(RunProgress now)
-    {
-        string share = double.IsNaN(now.Share) ? "" : Invariant($"{now.Share:p0} ");
-        string mtp = now.Report.NextTokenLosses.Count > 0 ? Invariant($" mtp {now.Report.NextTokenLosses[0]:f4}") : "";
-        string skipped = now.Report.SkippedBecauseOf is { } name ? $" SKIPPED, the gradient of {name} is not finite" : "";
-        string left = now.Remaining is { } time ? Invariant($" left {Duration(time)}") : "";
-        string evaluation = now.Evaluation is { } figures ? Invariant($" | held-out loss {figures.Loss:f4}") : "";
-        return Invariant($"{share}step {now.Report.Step + 1} loss {now.Report.Loss:f4}{mtp} norm {now.Report.GradientNorm:f2} lr {now.Report.LearningRate:g3} {now.TokensPerSecond:f0} tok/s{left}{evaluation}{skipped}");
-    }
-
-    private static string Duration(TimeSpan time) =>
-        time.TotalHours >= 1 ? Invariant($"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}") : Invariant($"{time.Minutes}:{time.Seconds:00}");
 
     private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
 }

@@ -23,10 +23,11 @@ public static class Pretrain
     /// <param name="threads">Computing threads.</param>
     /// <param name="progress">Told after every step.</param>
     /// <param name="stop">Asks to stop after the step that is being taken; a checkpoint is written.</param>
+    /// <param name="notice">Told of checkpoints that are passed over because they are damaged or unfinished.</param>
     /// <exception cref="RecipeException">The recipe lacks a value, or values do not fit together.</exception>
     /// <exception cref="Glimmer.ModelFormatException">Model or data cannot be read.</exception>
     /// <exception cref="ArithmeticException">A gradient is not finite and the recipe says to stop.</exception>
-    public static RunResult Run(TrainingRecipe recipe, int threads, IProgress<RunProgress>? progress = null, CancellationToken stop = default)
+    public static RunResult Run(TrainingRecipe recipe, int threads, IProgress<RunProgress>? progress = null, CancellationToken stop = default, Action<string>? notice = null)
     {
         Check(recipe);
         Directory.CreateDirectory(recipe.Output);
@@ -36,7 +37,7 @@ public static class Pretrain
         // Weights: random, or those of a checkpoint.
         bool isNew = File.Exists(recipe.Model);
         string start = isNew ? Path.Combine(recipe.Output, "initial") : new CheckpointFolder(recipe.Model, null!).Latest?.Folder ?? recipe.Model;
-        if (isNew && !Directory.Exists(start))
+        if (isNew && !File.Exists(Path.Combine(start, "config.json"))) // written last
             ModelInitializer.Write(File.ReadAllText(recipe.Model), start, recipe.Seed);
         using Checkpoint checkpoint = Checkpoint.Open(start);
         string configJson = recipe.RopeTheta is { } theta ? WithRopeTheta(checkpoint.ConfigJson, theta) : checkpoint.ConfigJson;
@@ -60,7 +61,7 @@ public static class Pretrain
             using var trainer = new Trainer(model, c, OptionsOf(recipe));
             if (recipe.Continue)
                 TrainingCheckpoint.Read(start).Continue(trainer);
-            var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe)) { HeldOut = HeldOutOf(recipe, model.Config) };
+            var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe)) { HeldOut = HeldOutOf(recipe, model.Config), Notice = notice };
             return run.Run(progress, stop);
         }
         finally

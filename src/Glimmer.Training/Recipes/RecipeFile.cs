@@ -114,29 +114,7 @@ public static class RecipeFile
     private static string Nearest(string key, IEnumerable<string> known)
     {
         string[] names = [.. known];
-        string? best = names.FirstOrDefault(name => name.StartsWith(key, StringComparison.Ordinal) || key.StartsWith(name, StringComparison.Ordinal))
-            ?? names.MinBy(name => Distance(key, name));
-        return best is not null && (Distance(key, best) <= Math.Max(2, key.Length / 3) || best.StartsWith(key, StringComparison.Ordinal))
-            ? $" Did you mean '{best}'?" : $" It knows {string.Join(", ", names)}.";
-    }
-
-    // Levenshtein.
-    private static int Distance(string a, string b)
-    {
-        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
-        for (int i = 1; i <= a.Length; i++)
-        {
-            int corner = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.Length; j++)
-            {
-                int changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
-                corner = row[j];
-                row[j] = Math.Min(changed, Math.Min(row[j], row[j - 1]) + 1);
-            }
-        }
-
-        return row[b.Length];
+        return NearestName.Of(key, names) is { } best ? $" Did you mean '{best}'?" : $" It knows {string.Join(", ", names)}.";
     }
 
     private static JsonNode? Convert(YamlNode node, string path)

@@ -68,11 +68,12 @@ public sealed class SftRun : IDisposable
     /// <summary>Trains to the end, or until asked to stop; goes on from the last checkpoint in the run's folder.</summary>
     /// <param name="progress">Told after every step.</param>
     /// <param name="stop">Asks to stop after the step that is being taken.</param>
+    /// <param name="notice">Told of checkpoints that are passed over because they are damaged or unfinished.</param>
     /// <exception cref="ArithmeticException">A gradient is not finite. The last checkpoint is intact.</exception>
     /// <exception cref="IOException">A checkpoint cannot be written.</exception>
-    public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default)
+    public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default, Action<string>? notice = null)
     {
-        var run = new TrainingRun(_trainer, _loaded.Compute, _rows, Weights(), _options.Run with { Steps = Steps }) { HeldOut = _data.HeldOutBatches() };
+        var run = new TrainingRun(_trainer, _loaded.Compute, _rows, Weights(), _options.Run with { Steps = Steps }) { HeldOut = _data.HeldOutBatches(), Notice = notice };
         RunResult result = run.Run(progress, stop);
         if (_options.DropOptimizer && result.End != RunEnd.Interrupted)
             DropOptimizer();
