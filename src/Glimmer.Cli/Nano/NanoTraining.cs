@@ -75,7 +75,10 @@ internal static class NanoTraining
             SaveEvery = every,
             EvaluateEvery = every,
         })
-        { HeldOut = [.. heldOut.Chunk(8).Select(chunk => new MicroBatch([.. chunk.Select(document => new[] { document })]))] };
+        {
+            Notice = terminal.Notice,
+            HeldOut = [.. heldOut.Chunk(8).Select(chunk => new MicroBatch([.. chunk.Select(document => new[] { document })]))],
+        };
         RunResult result;
         using (var view = new TrainingView(terminal))
             result = run.Run(view, terminal.Interrupted);

@@ -85,7 +85,8 @@ public sealed class TrainingRun
             HeldOutLoss? now = null;
             if (IsDue(_options.EvaluateEvery))
             {
-                now = evaluation = Evaluate(record, stop);
+                // Also when asked to stop: the log of a run that goes on must hold what that of an unbroken one holds.
+                now = evaluation = Evaluate(record);
                 if (now is not null)
                     better.Add(now.Loss);
             }
@@ -105,8 +106,10 @@ public sealed class TrainingRun
 
         // A run that was complete before is left as it is.
         bool isNew = stored is null || _trainer.Steps > stored.Steps;
-        HeldOutLoss? last = isNew && end != RunEnd.Interrupted && !IsDue(_options.EvaluateEvery) ? Evaluate(record, stop) : null;
-        saved ??= keeper.Save(_trainer, _data.State, last?.Loss);
+        bool isMeasured = IsDue(_options.EvaluateEvery);
+        if (isNew && end != RunEnd.Interrupted && !isMeasured)
+            (evaluation, isMeasured) = (Evaluate(record), true);
+        saved ??= keeper.Save(_trainer, _data.State, isMeasured ? evaluation?.Loss : null);
         keeper.Finish();
         if (isNew)
         {
@@ -115,7 +118,7 @@ public sealed class TrainingRun
             record.WritePlots();
         }
 
-        return new RunResult(end, _trainer.Steps, _trainer.TokensSeen, stored?.Steps, saved, last ?? evaluation);
+        return new RunResult(end, _trainer.Steps, _trainer.TokensSeen, stored?.Steps, saved, evaluation);
     }
 
     private StepReport Step(IReadOnlyList<MicroBatch> batch, RunRecorder record, CheckpointKeeper keeper, TrainingCheckpoint? stored)
@@ -149,9 +152,9 @@ public sealed class TrainingRun
         return stored;
     }
 
-    private HeldOutLoss? Evaluate(RunRecorder record, CancellationToken stop)
+    private HeldOutLoss? Evaluate(RunRecorder record)
     {
-        if (HeldOut.Count == 0 || stop.IsCancellationRequested)
+        if (HeldOut.Count == 0)
             return null;
         HeldOutLoss figures = HeldOutLoss.Of(_trainer.Model, _c, HeldOut);
         record.Evaluation(_trainer.Steps, figures.Named());

@@ -64,6 +64,30 @@ public class TrainingRunTests
     }
 
     [Fact]
+    public void An_evaluation_that_is_due_when_the_run_is_asked_to_stop_is_not_lost()
+    {
+        using var folder = new TemporaryFolder();
+        Dictionary<string, float[]> whole = Run(folder, "whole", []);
+        // Asked while the batch of step 4 is read, so before the evaluation that follows it.
+        Run(folder, "parts", [4], isWhole: false, asksInData: true);
+        TinyRun.AssertSame(whole, Run(folder, "parts", []));
+        Assert.Equal(LogOf(folder["whole"]), LogOf(folder["parts"]));
+    }
+
+    [Fact]
+    public void The_last_checkpoint_has_the_loss_that_was_measured_at_its_step()
+    {
+        using var folder = new TemporaryFolder();
+        using var c = new Compute(1);
+        using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
+        using var trainer = new Trainer(model, c, TinyRun.Options(model));
+        using Checkpoint source = Checkpoint.Open(folder["model"]);
+        var options = new RunOptions { Folder = folder["run"], Steps = 4, SaveEvery = 0, EvaluateEvery = 2 };
+        RunResult result = new TrainingRun(trainer, c, new Rows(), new ModelWeights(model, source), options) { HeldOut = TinyRun.Batch(TinyRun.Data(9)) }.Run();
+        Assert.Equal(result.Evaluation!.Loss, CheckpointFolder.List(folder["run"])[^1].Metric);
+    }
+
+    [Fact]
     public void A_run_that_is_complete_is_left_as_it_is()
     {
         using var folder = new TemporaryFolder();
@@ -74,7 +98,7 @@ public class TrainingRunTests
     }
 
     // Nine steps in all, stopped after the given ones and started again with everything read anew.
-    private static Dictionary<string, float[]> Run(TemporaryFolder folder, string name, int[] stops, bool isWhole = true)
+    private static Dictionary<string, float[]> Run(TemporaryFolder folder, string name, int[] stops, bool isWhole = true, bool asksInData = false)
     {
         foreach (int stop in isWhole ? [.. stops, int.MaxValue] : stops)
         {
@@ -83,7 +107,8 @@ public class TrainingRunTests
             using var trainer = new Trainer(model, c, TinyRun.Options(model));
             using Checkpoint source = Checkpoint.Open(folder["model"]);
             using var interrupt = new CancellationTokenSource();
-            var run = new TrainingRun(trainer, c, new Rows(), new ModelWeights(model, source), new RunOptions { Folder = folder[name], Steps = 9, SaveEvery = 4, EvaluateEvery = 2 })
+            var data = new Rows { Asked = asksInData ? read => CancelAt(read, stop, interrupt) : null };
+            var run = new TrainingRun(trainer, c, data, new ModelWeights(model, source), new RunOptions { Folder = folder[name], Steps = 9, SaveEvery = 4, EvaluateEvery = 2 })
             {
                 HeldOut = TinyRun.Batch(TinyRun.Data(9)),
             };
@@ -96,6 +121,12 @@ public class TrainingRunTests
         return [];
     }
 
+    private static void CancelAt(int read, int stop, CancellationTokenSource interrupt)
+    {
+        if (read == stop)
+            interrupt.Cancel();
+    }
+
     private static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Where(line => !line.Contains("\"note\"", StringComparison.Ordinal)).Select(line =>
     {
         using JsonDocument json = JsonDocument.Parse(line);
@@ -104,16 +135,16 @@ public class TrainingRunTests
 
     private sealed class At(int steps, CancellationTokenSource interrupt) : IProgress<RunProgress>
     {
-        public void Report(RunProgress value)
-        {
-            if (value.Report.Step + 1 == steps)
-                interrupt.Cancel();
-        }
+        public void Report(RunProgress value) => CancelAt((int)value.Report.Step + 1, steps, interrupt);
     }
 
     private sealed class Rows : IBatchSource
     {
         private readonly CutRows _data = TinyRun.Data(4);
+        private int _read;
+
+        /// <summary>Told the number of each batch that is read.</summary>
+        public Action<int>? Asked { get; init; }
 
         public string State
         {
@@ -121,6 +152,10 @@ public class TrainingRunTests
             set => _data.State = value;
         }
 
-        public IReadOnlyList<MicroBatch> Next(long tokens) => TinyRun.Batch(_data);
+        public IReadOnlyList<MicroBatch> Next(long tokens)
+        {
+            Asked?.Invoke(++_read);
+            return TinyRun.Batch(_data);
+        }
     }
 }
