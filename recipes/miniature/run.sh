@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The miniature: a GLM from nothing on two cores: corpus, tokenizer, pre-training, mid-training, fine-tuning, report card.
-#   recipes/miniature/run.sh [minutes]      default 80; budgets shrink when the machine is slower than planned, or the time shorter.
+#   recipes/miniature/run.sh [minutes]      default 80, for training and the evaluations of a model that has learned to
+#   stop; budgets shrink when the machine is slower than planned, or the time shorter. A model trained for a few minutes rambles, and its evaluations take some minutes more.
 #   The first call decides: delete runs/miniature to choose other minutes.
 # Run it again after an interruption: what is done is kept, and training goes on from its last checkpoint. Everything lies in runs/miniature.
 set -euo pipefail
@@ -38,7 +39,7 @@ probe() {
 once probe probe
 scale=$(cat $run/scale)
 scaled() { awk -v n="$1" -v k="$scale" 'BEGIN { print int(n * k) }'; }
-say "speed $(cat $run/speed) tokens/s, budgets times $scale, about $minutes minutes in all"
+say "speed $(cat $run/speed) tokens/s, budgets times $scale, planned for $minutes minutes"
 
 evaluate() { # NAME CHECKPOINT-FOLDER MODE...
   local name=$1 model; shift
@@ -47,7 +48,7 @@ evaluate() { # NAME CHECKPOINT-FOLDER MODE...
   for mode in "$@"; do
     case $mode in
       text) once results-$name-text sh -c "src/Glimmer.Cli/bin/Release/net10.0/glimmer eval questions-as-text --model $model --data $run/data/questions.jsonl --concurrency 64 --json > $run/results/$name.text.json" ;;
-      *) once results-$name-$mode sh -c "src/Glimmer.Cli/bin/Release/net10.0/glimmer eval questions --model $model --data $run/data/questions.jsonl --concurrency 64 --thinking $mode --json > $run/results/$name.$mode.json" ;;
+      *) once results-$name-$mode sh -c "src/Glimmer.Cli/bin/Release/net10.0/glimmer eval questions --model $model --data $run/data/questions.jsonl --concurrency 64 --thinking $mode --max-tokens $([ $mode = on ] && echo 256 || echo 64) --json > $run/results/$name.$mode.json" ;;
     esac
   done
 }

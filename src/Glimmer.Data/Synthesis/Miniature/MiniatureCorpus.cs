@@ -7,7 +7,7 @@ namespace Glimmer.Data.Synthesis.Miniature;
 public sealed class MiniatureCorpus
 {
     /// <summary>Version of the generator: equal versions and seeds give equal texts.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     private readonly ulong _seed;
 

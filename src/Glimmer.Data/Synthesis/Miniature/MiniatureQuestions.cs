@@ -32,7 +32,7 @@ internal static class MiniatureQuestions
         {
             SyntheticQuestion question = Question(new Choices(seed, "miniature/questions/" + task, index, split), task);
             // Both orders of a sum are two questions; another wording of one order is not.
-            repeated = questions.TryAdd((question.Key, s_arithmetic.ContainsKey(task) ? question.Completion! : ""), question) ? 0 : repeated + 1;
+            repeated = questions.TryAdd((question.Key, s_arithmetic.ContainsKey(task) ? question.Completion ?? "" : ""), question) ? 0 : repeated + 1;
         }
 
         return [.. questions.Values];
@@ -43,7 +43,8 @@ internal static class MiniatureQuestions
         if (s_arithmetic.TryGetValue(task, out (ArithmeticOperation Operation, int DigitsA, int DigitsB) kind))
         {
             ArithmeticProblem problem = MiniatureArithmetic.Problem(choices, kind.Operation, kind.DigitsA, kind.DigitsB);
-            string completion = problem.Operation == ArithmeticOperation.Compare ? $"{problem.A} " : $"{problem.Expression} =";
+            // A comparison is written with its sign between the numbers: no text that ends before the sign shows both.
+            string? completion = problem.Operation == ArithmeticOperation.Compare ? null : $"{problem.Expression} =";
             return new SyntheticQuestion(task, problem.Key, MiniatureArithmetic.Question(choices, problem), problem.Answer) { Completion = completion };
         }
 
