@@ -13,7 +13,7 @@ internal sealed class NanoCommand : Command
     private readonly Option<string> _out = new("--out", "-o") { Description = "Folder of the run, outside the work tree. The same folder goes on after an interruption.", Required = true, HelpName = "folder" };
     private readonly Option<string?> _data = new("--data") { Description = "Folder with what the recipe reads. Default: recipes/nano/data.", HelpName = "folder" };
     private readonly Option<string?> _trunk = new("--trunk") { Description = "GGUF file of the trunk. Default: the small model that comes with Glimmer.", HelpName = "path" };
-    private readonly Option<double?> _minutes = new("--minutes") { Description = "Minutes of the whole run. Fewer than 150 measure fewer samples and train less. Default: 150.", HelpName = "n" };
+    private readonly Option<double?> _minutes = new("--minutes") { Description = "Minutes of the whole run. Fewer than 100 measure fewer samples and train less. Default: 100.", HelpName = "n" };
     private readonly Option<bool> _compare = new("--compare") { Description = "Also train the arms of the comparison (experts and LoRA, LoRA alone, full fine-tuning) and put them into the report; beyond the minutes." };
     private readonly Option<double?> _armMinutes = new("--arm-minutes") { Description = "Minutes of training of an arm. Default: 20.", HelpName = "n" };
     private readonly Option<double?> _rate = new("--lr") { Description = "Peak learning rate of the low-rank factors. Default: 0.002.", HelpName = "rate" };

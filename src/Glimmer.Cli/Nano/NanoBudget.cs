@@ -7,7 +7,7 @@ namespace Glimmer.Cli.Nano;
 internal sealed record NanoBudget(double Minutes)
 {
     /// <summary>The budget for which the recipe was made, with every sample of the report card.</summary>
-    public const double WholeMinutes = 150;
+    public const double WholeMinutes = 100;
 
     private const int LeastSamples = 8;
 

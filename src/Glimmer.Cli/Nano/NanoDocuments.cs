@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Glimmer.Chat;
 using Glimmer.Data.Mixing;
 using Glimmer.Data.Synthesis;
 using Glimmer.Data.Synthesis.Nano;
@@ -14,23 +15,45 @@ internal sealed class NanoDocuments
 {
     private const int LongestDocument = 1024;
 
+    // Plain texts: characters at least, tokens at most.
+    private const int ShortestText = 80;
+    private const int TextTokens = 384;
+    private const float TextWeight = 2;
+
+    // Draws of instructions for each of the trunk's answers.
+    private const int InstructionVariants = 4;
+
     private readonly NanoCorpus _corpus;
     private readonly SftSampleBuilder _builder;
+    private readonly LoadedModel _trunk;
     private readonly List<TrainingRecord> _own;
+    private readonly TrainingRecord[] _instructed;
+    private readonly string[] _texts;
+    private readonly NanoAnswers.Answer[] _complete;
+    private readonly HashSet<TrainingDocument> _anchors = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Prepares the data.</summary>
     /// <param name="corpus">The generator.</param>
     /// <param name="model">Its tokenizer and template render the records.</param>
+    /// <param name="trunk">The trunk, with its own template.</param>
     /// <param name="answers">The trunk's answers to the generator's prompts.</param>
-    public NanoDocuments(NanoCorpus corpus, LoadedModel model, IReadOnlyList<NanoAnswers.Answer> answers)
+    public NanoDocuments(NanoCorpus corpus, LoadedModel model, LoadedModel trunk, IReadOnlyList<NanoAnswers.Answer> answers)
     {
-        _corpus = corpus;
+        (_corpus, _trunk) = (corpus, trunk);
+        string[] texts = [.. corpus.Passages, .. answers.Select(answer => answer.Text.Trim()).Where(text => text.Length >= ShortestText)];
+        var order = new ShuffledOrder(texts.Length, 0);
+        _texts = [.. texts.Select((_, i) => texts[(int)order.At(0, i)])];
         _builder = new SftSampleBuilder(model.Tokenizer, model.Template, new SftSampleOptions { LossScale = LossScale.Parse("default+ignore_empty_think") });
-        _own = [.. answers.Where(answer => answer.IsComplete && answer.Text.Trim().Length > 0).Select(answer => NanoPrompts.Record(corpus.Prompts.All[answer.Prompt], answer.Text))];
+        _complete = [.. answers.Where(answer => answer.IsComplete && answer.Text.Trim().Length > 0)];
+        _own = [.. _complete.Select(answer => NanoPrompts.Record(corpus.Prompts.All[answer.Prompt], answer.Text))];
+        _instructed = [.. Enumerable.Range(0, InstructionVariants).SelectMany(variant => _complete.Select(answer => corpus.InstructionRecord(answer.Prompt, answer.Text, variant))).OfType<TrainingRecord>()];
     }
 
     /// <summary>Records of each family that were used, by name; filled by <see cref="Take"/>.</summary>
     public SortedDictionary<string, double> Counts { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Whether a document is a text on which the model is held to the trunk.</summary>
+    public bool IsAnchor(TrainingDocument document) => _anchors.Contains(document);
 
     /// <summary>Documents of so many tokens in all, shuffled. Families that run out begin again.</summary>
     /// <param name="tokens">Tokens.</param>
@@ -47,8 +70,13 @@ internal sealed class NanoDocuments
             int used = 0, refused = 0;
             for (long index = 0; left > 0 && refused < 1000; index++)
             {
-                TrainingRecord record = family == NanoFamily.OwnAnswers ? _own[(int)(index % _own.Count)] : _corpus.Record(family, index, split);
-                TrainingDocument document = Render(record, index);
+                TrainingDocument document = family switch
+                {
+                    NanoFamily.Texts => Text(index),
+                    NanoFamily.OwnAnswers => Render(_own[(int)(index % _own.Count)], index),
+                    NanoFamily.Instructions when index % 3 != 0 && _instructed.Length > 0 => Render(_instructed[(int)((index - (index / 3) - 1) % _instructed.Length)], index),
+                    _ => Render(_corpus.Record(family, index, split), index),
+                };
                 if (document.Tokens.Length > LongestDocument)
                 {
                     refused++;
@@ -65,6 +93,23 @@ internal sealed class NanoDocuments
 
         var order = new ShuffledOrder(documents.Count, seed);
         return [.. documents.Select((_, i) => documents[(int)order.At(0, i)])];
+    }
+
+    private TrainingDocument Text(long index)
+    {
+        int[] tokens = index % 2 == 0 || _complete.Length == 0 ? _trunk.Tokenizer.Encode(_texts[(int)(index / 2 % _texts.Length)]) : Conversation(index / 2);
+        TrainingDocument next = TrainingDocument.NextToken(tokens.Length > TextTokens ? tokens[..TextTokens] : tokens);
+        var document = new TrainingDocument(next.Tokens, next.Targets, [.. Enumerable.Repeat(TextWeight, next.Tokens.Length)]);
+        _anchors.Add(document);
+        return document;
+    }
+
+    // Two questions and the trunk's answers in the trunk's own format.
+    private int[] Conversation(long index)
+    {
+        NanoAnswers.Answer first = _complete[(int)(index % _complete.Length)], second = _complete[(int)((index + 1 + (index / _complete.Length)) % _complete.Length)];
+        ChatMessage[] messages = [.. new[] { first, second }.SelectMany(answer => new[] { ChatMessage.User(_corpus.Prompts.All[answer.Prompt]), ChatMessage.Assistant(answer.Text.Trim()) })];
+        return _trunk.Encode(_trunk.RenderChat(messages, new ChatTemplateOptions { AddGenerationPrompt = false }));
     }
 
     private TrainingDocument Render(TrainingRecord record, long index)

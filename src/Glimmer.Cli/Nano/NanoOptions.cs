@@ -15,7 +15,7 @@ internal sealed record NanoOptions
     public required string Trunk { get; init; }
 
     /// <summary>Minutes of the whole run.</summary>
-    public double Minutes { get; init; } = 150;
+    public double Minutes { get; init; } = NanoBudget.WholeMinutes;
 
     /// <summary>Minutes of each arm of the comparison.</summary>
     public double ArmMinutes { get; init; } = 20;

@@ -93,9 +93,9 @@ internal sealed class NanoRecipe
         return figures;
     }
 
-    private NanoDocuments Documents(LoadedModel model)
+    private NanoDocuments Documents(LoadedModel model, LoadedModel trunk)
     {
-        return new NanoDocuments(_corpus, model, NanoAnswers.Read(AnswersPath));
+        return new NanoDocuments(_corpus, model, trunk, NanoAnswers.Read(AnswersPath));
     }
 
     private Dictionary<string, double> Publish()
@@ -131,8 +131,8 @@ internal sealed class NanoRecipe
         foreach (string line in File.ReadLines(_options.In("training", "log.jsonl")))
         {
             using JsonDocument json = JsonDocument.Parse(line);
-            if (json.RootElement.TryGetProperty("eval_loss", out JsonElement loss))
-                yield return (json.RootElement.GetProperty("step").GetInt64(), Number(loss), json.RootElement.TryGetProperty("eval_mtp_acceptance", out JsonElement acceptance) ? Number(acceptance) : double.NaN);
+            if (json.RootElement.TryGetProperty("eval", out JsonElement figures) && figures.TryGetProperty("valid_loss", out JsonElement loss))
+                yield return (json.RootElement.GetProperty("steps").GetInt64(), Number(loss), figures.TryGetProperty("mtp_acceptance", out JsonElement acceptance) ? Number(acceptance) : double.NaN);
         }
     }
 

@@ -60,7 +60,7 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         Line(text, "| step | loss | acceptance |");
         Line(text, "|---|---|---|");
         foreach ((long step, double loss, double acceptance) in curve)
-            Line(text, $"| {step + 1} | {loss:f4} | {acceptance:f3} |");
+            Line(text, $"| {step} | {loss:f4} | {acceptance:f3} |");
         Arms(text, stages);
         Line(text, "");
         Line(text, "## Minutes");

@@ -7,6 +7,7 @@ using Glimmer.Training;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Loops;
+using Glimmer.Training.Objectives;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Schedules;
 using Glimmer.Training.Upcycling;
@@ -27,7 +28,7 @@ internal static class NanoTraining
     /// <summary>Trains, or goes on.</summary>
     /// <param name="options">The recipe.</param>
     /// <param name="start">Folder of the start state.</param>
-    /// <param name="documents">Makes the documents with the loaded model's template.</param>
+    /// <param name="documents">Makes the documents of the loaded model and its trunk.</param>
     /// <param name="folder">Folder of this training.</param>
     /// <param name="minutes">Minutes it takes.</param>
     /// <param name="parts">What is trained.</param>
@@ -35,11 +36,14 @@ internal static class NanoTraining
     /// <returns>The last checkpoint and figures.</returns>
     /// <exception cref="OperationCanceledException">It was interrupted; the last checkpoint is there.</exception>
     public static (string Checkpoint, Dictionary<string, double> Figures) Run(
-        NanoOptions options, string start, Func<LoadedModel, NanoDocuments> documents, string folder, double minutes, AdditionParts parts, Terminal terminal)
+        NanoOptions options, string start, Func<LoadedModel, LoadedModel, NanoDocuments> documents, string folder, double minutes, AdditionParts parts, Terminal terminal)
     {
         using LoadedModel model = LoadedModel.Open(start, options.Threads);
         using Checkpoint source = Checkpoint.Open(start);
-        NanoDocuments data = documents(model);
+        using LoadedModel trunk = LoadedModel.Open(options.Trunk, 1);
+        using var compute = new Compute(model.Team);
+        NanoDocuments data = documents(model, trunk);
+        var objective = new AnchoredObjective(trunk.Model, compute, data.IsAnchor);
         string planPath = Path.Combine(folder, "plan.json");
         IReadOnlyDictionary<string, double> plan;
         if (new NanoStages(folder, TimeProvider.System).Find("plan") is { } known)
@@ -48,21 +52,21 @@ internal static class NanoTraining
         }
         else
         {
-            double speed = Speed(options, model, source, data, parts);
+            double speed = Speed(options, model, source, data, parts, objective);
             plan = new Dictionary<string, double> { ["tokens_per_second"] = speed, ["tokens"] = Math.Max(options.BatchTokens * 4.0, Math.Floor(speed * minutes * 60 * StepShare)) };
             NanoStages.Write(planPath, plan);
         }
 
         long tokens = (long)plan["tokens"];
         terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(folder)}: {tokens} tokens planned at {plan["tokens_per_second"]:f0} tokens/s"));
-        return Train(options, model, source, data, folder, tokens, parts, terminal);
+        return Train(options, model, source, data, folder, tokens, parts, objective, terminal);
     }
 
     private static (string Checkpoint, Dictionary<string, double> Figures) Train(
-        NanoOptions options, LoadedModel model, Checkpoint source, NanoDocuments data, string folder, long tokens, AdditionParts parts, Terminal terminal)
+        NanoOptions options, LoadedModel model, Checkpoint source, NanoDocuments data, string folder, long tokens, AdditionParts parts, TrainingObjective objective, Terminal terminal)
     {
         var weights = new AdditionWeights(model.Model, source, parts == AdditionParts.Whole);
-        using Trainer trainer = NewTrainer(options, model, weights, parts, tokens);
+        using Trainer trainer = NewTrainer(options, model, weights, parts, tokens, objective);
         IReadOnlyList<TrainingDocument> documents = data.Take(tokens, CorpusSplit.Train, options.Seed);
         Dictionary<string, double> figures = data.Counts.ToDictionary(pair => "records_" + pair.Key, pair => pair.Value);
         IReadOnlyList<TrainingDocument> heldOut = data.Take(ValidationTokens, CorpusSplit.Validation, options.Seed);
@@ -92,7 +96,7 @@ internal static class NanoTraining
         return (result.Checkpoint, figures);
     }
 
-    private static Trainer NewTrainer(NanoOptions options, LoadedModel model, AdditionWeights weights, AdditionParts parts, long tokens) => new(
+    private static Trainer NewTrainer(NanoOptions options, LoadedModel model, AdditionWeights weights, AdditionParts parts, long tokens, TrainingObjective objective) => new(
         model.Model,
         model.Compute,
         new TrainerOptions
@@ -101,14 +105,15 @@ internal static class NanoTraining
             NextTokenDepths = model.Model.NextToken is null ? 0 : 1,
             BiasRate = Schedule.Constant(parts == AdditionParts.WithoutExperts ? 0 : 1e-3),
             Optimizer = new OptimizerOptions { Matrices = options.Rates.Matrices },
+            Objective = objective,
         },
         AdditionRules.For(model.Model, weights, options.Rates, parts));
 
     // A trainer of its own whose rate is 0 and whose state is thrown away; the first step packs what the backward pass reads.
-    private static double Speed(NanoOptions options, LoadedModel model, Checkpoint source, NanoDocuments data, AdditionParts parts)
+    private static double Speed(NanoOptions options, LoadedModel model, Checkpoint source, NanoDocuments data, AdditionParts parts, TrainingObjective objective)
     {
         var weights = new AdditionWeights(model.Model, source, parts == AdditionParts.Whole);
-        using Trainer trainer = NewTrainer(options with { LearningRate = 0, Rates = options.Rates with { Matrices = MatrixRule.AdamW } }, model, weights, parts, long.MaxValue);
+        using Trainer trainer = NewTrainer(options with { LearningRate = 0, Rates = options.Rates with { Matrices = MatrixRule.AdamW } }, model, weights, parts, long.MaxValue, objective);
         var batches = new DocumentBatches(data.Take(4L * options.BatchTokens, CorpusSplit.Train, options.Seed), MicroBatchTokens);
         trainer.Step(batches.Next(options.BatchTokens)!);
         long begin = TimeProvider.System.GetTimestamp(), tokens = 0;

@@ -30,7 +30,7 @@ public sealed record AdditionRates
     public double Rows { get; init; } = 0.5;
 
     /// <summary>The MTP layer's projection and norms.</summary>
-    public double NextToken { get; init; } = 0.5;
+    public double NextToken { get; init; } = 1;
 
     /// <summary>Weights of the trunk, when they are trained.</summary>
     public double Trunk { get; init; } = 0.02;

@@ -37,7 +37,7 @@ public class DataCommandTests
     {
         using var folder = new TemporaryFolder();
         CommandRun run = CommandRun.Of("data", "nano", "--sources", Path.Combine(Fixtures.Repository, "recipes", "nano", "data"), "--out", folder.ToString(), "--count", "40").Succeeded();
-        Assert.Contains("306 functions, 2942 different prompts, 7470 problems of GSM8K", run.Output, StringComparison.Ordinal);
+        Assert.Contains("306 functions, 3110 different prompts, 7470 problems of GSM8K", run.Output, StringComparison.Ordinal);
         Assert.Equal(40, File.ReadLines(folder["records.jsonl"]).Count());
         run = CommandRun.Of("data", "nano", "--sources", folder["none"], "--out", folder.ToString());
         Assert.Equal(ExitCodes.Usage, run.ExitCode);

@@ -8,7 +8,7 @@ namespace Glimmer.Data.Synthesis.Nano;
 public sealed class NanoCorpus
 {
     /// <summary>Version of the generator: equal versions, seeds and sources give equal records.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     private readonly ulong _seed;
     private readonly NanoSources _sources;
@@ -25,7 +25,7 @@ public sealed class NanoCorpus
 
     /// <summary>Families and their shares of the records' tokens.</summary>
     public static IReadOnlyList<(NanoFamily Family, double Share)> Shares { get; } =
-        [(NanoFamily.Tools, 0.35), (NanoFamily.Arithmetic, 0.25), (NanoFamily.OwnAnswers, 0.25), (NanoFamily.Instructions, 0.1), (NanoFamily.Gsm8k, 0.05)];
+        [(NanoFamily.Tools, 0.35), (NanoFamily.Arithmetic, 0.25), (NanoFamily.OwnAnswers, 0.1), (NanoFamily.Texts, 0.15), (NanoFamily.Instructions, 0.1), (NanoFamily.Gsm8k, 0.05)];
 
     /// <summary>Functions of the generated tool sets.</summary>
     public static int FunctionCount => FunctionLibrary.All.Count;
@@ -33,11 +33,14 @@ public sealed class NanoCorpus
     /// <summary>The prompts that the trunk answers, all different.</summary>
     public NanoPrompts Prompts { get; }
 
+    /// <summary>Passages of books.</summary>
+    public IReadOnlyList<string> Passages => _sources.Passages;
+
     /// <summary>Problems of GSM8K: more numbers than this begin again.</summary>
     public int Gsm8kCount => _sources.Problems.Count;
 
     /// <summary>A record of a family that needs no model.</summary>
-    /// <param name="family">Any family but <see cref="NanoFamily.OwnAnswers"/>.</param>
+    /// <param name="family">Any family but <see cref="NanoFamily.OwnAnswers"/> and <see cref="NanoFamily.Texts"/>.</param>
     /// <param name="index">Its number, from 0.</param>
     /// <param name="split">Its split; GSM8K and instructions have training records only.</param>
     public TrainingRecord Record(NanoFamily family, long index, CorpusSplit split = CorpusSplit.Train)
@@ -52,14 +55,16 @@ public sealed class NanoCorpus
             NanoFamily.Arithmetic => NanoArithmetic.Record(choices),
             NanoFamily.Instructions => NanoInstructions.Rewriting(choices, _sources.Passages),
             NanoFamily.Gsm8k => _sources.Problems[(int)new Mixing.ShuffledOrder(Gsm8kCount, _seed).At(index / Gsm8kCount, index % Gsm8kCount)],
-            _ => throw new ArgumentException($"Records of the family {family} need the answers of a model: take Prompts, and NanoPrompts.Record for each answer.", nameof(family)),
+            _ => throw new ArgumentException($"Records of the family {family} need the answers of a model: take Prompts and Passages, and NanoPrompts.Record for each answer.", nameof(family)),
         };
     }
 
     /// <summary>A record of a prompt with checkable instructions; null when the answer cannot be made to obey.</summary>
     /// <param name="prompt">Number of the prompt.</param>
     /// <param name="answer">The model's answer to it.</param>
-    public TrainingRecord? InstructionRecord(int prompt, string answer) => NanoInstructions.Record(Prompts.All[prompt], NanoInstructions.For(_seed, prompt), answer);
+    /// <param name="variant">Which of the prompt's draws of instructions, from 0.</param>
+    public TrainingRecord? InstructionRecord(int prompt, string answer, int variant = 0) =>
+        NanoInstructions.Record(Prompts.All[prompt], NanoInstructions.For(_seed, prompt + ((long)variant * Prompts.All.Count)), answer);
 
     /// <summary>Held-out tool calls in the form of the Berkeley leaderboard: functions that no training record offers.</summary>
     /// <param name="count">How many.</param>

@@ -12,6 +12,9 @@ public enum NanoFamily
     /// <summary>The trunk's own answers to <see cref="NanoPrompts"/>.</summary>
     OwnAnswers,
 
+    /// <summary>Passages of books, the trunk's answers as plain text and as conversations in its own format, on which the model is to keep the trunk's distribution.</summary>
+    Texts,
+
     /// <summary>Checkable instructions.</summary>
     Instructions,
 

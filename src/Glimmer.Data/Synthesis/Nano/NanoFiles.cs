@@ -36,7 +36,7 @@ public static class NanoFiles
 
     private static IEnumerable<TrainingRecord> Records(NanoCorpus corpus, int count)
     {
-        (NanoFamily Family, double Share)[] shares = [.. NanoCorpus.Shares.Where(share => share.Family != NanoFamily.OwnAnswers)];
+        (NanoFamily Family, double Share)[] shares = [.. NanoCorpus.Shares.Where(share => share.Family is not (NanoFamily.OwnAnswers or NanoFamily.Texts))];
         var taken = new int[shares.Length];
         for (int i = 0; i < count; i++)
         {

@@ -55,6 +55,29 @@ public class ObjectiveTests(ITestOutputHelper output)
             Targets().Sum(t => Distillation.TopK(student[t], tokens[t], kept[t], outside, 0, 1.0 / count, new float[40])));
     }
 
+    [Fact]
+    public void Anchors_are_held_to_the_other_model_and_the_rest_learns_its_targets()
+    {
+        using var run = new Run();
+        using var own = new Compute(run.C.Team);
+        using CausalLm anchor = TinyRun.Model(TinyRun.GroupedQuery, run.Folder["anchor"], run.C, seed: 2);
+        float[][] logits = Logits(anchor, run.C);
+        Check(run, new AnchoredObjective(anchor, own, document => Array.IndexOf(s_documents, document) % 2 == 1), (student, count) => Targets().Sum(t => DocumentOf(t) % 2 == 1
+            ? Distillation.Full(student[t], logits[t], 0, 1, 1.0 / count, new float[40])
+            : -SequenceLogProbability.Of(student[t], TargetAt(t)).LogProbability / count));
+    }
+
+    [Fact]
+    public void A_model_that_equals_its_anchor_is_left_alone()
+    {
+        using var run = new Run();
+        using var own = new Compute(run.C.Team);
+        using var trainer = new Trainer(run.Model, run.C, run.Options with { Objective = new AnchoredObjective(run.Model, own, _ => true), NextTokenDepths = 0 });
+        StepReport report = trainer.Step([new MicroBatch([s_documents])]);
+        Assert.Equal(0, report.Loss, 1e-6);
+        Assert.Equal(0, report.GradientNorm, 1e-5);
+    }
+
     [Theory]
     [MemberData(nameof(Preferences))]
     public void Pairs_give_the_preference_loss_of_their_log_probabilities(PreferenceKind kind)
