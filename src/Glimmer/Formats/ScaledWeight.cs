@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using Glimmer.Quantization;
+using Glimmer.Tensors;
 
 namespace Glimmer.Formats;
 
@@ -19,7 +21,7 @@ internal sealed class ScaledWeight : Weight
     private readonly int _scaleColumns;
 
     public ScaledWeight(StoredWeight codes, StoredWeight scales, int blockRows, int blockColumns)
-        : base(new TensorInfo(codes.Info.Name, codes.Info.Type, codes.Info.Shape.ToArray(), codes.Info.SizeBytes + scales.Info.SizeBytes, isComputed: true))
+        : base(new TensorInfo(codes.Info.Name, codes.Info.Type, codes.Info.Shape.ToArray(), codes.Info.SizeBytes + scales.Info.SizeBytes, isComputed: true, Blocks(codes, scales, blockColumns)))
     {
         _codes = codes;
         _blockRows = blockRows;
@@ -27,6 +29,33 @@ internal sealed class ScaledWeight : Weight
         _scaleColumns = scales.Info.Count == 1 ? 1 : (codes.Info.RowLength - 1) / blockColumns + 1;
         _scales = new float[scales.Info.Count];
         Dequantizer.ToFloat32(scales.Info.Type, scales.All, _scales);
+    }
+
+    // Blocks of 128 columns, each with one scale that the kernels can take.
+    private static DType? Blocks(StoredWeight codes, StoredWeight scales, int blockColumns)
+    {
+        int columns = codes.Info.RowLength;
+        if (codes.Info.Type != DType.F8E4M3 || columns % F8Blocks.Columns != 0 || (blockColumns < columns && blockColumns % F8Blocks.Columns != 0))
+            return null;
+        var values = new float[scales.Info.Count];
+        Dequantizer.ToFloat32(scales.Info.Type, scales.All, values);
+        return Array.TrueForAll(values, F8Blocks.Takes) ? DType.F8Blocks : null;
+    }
+
+    public override void ReadStored(long firstRow, int rows, Span<byte> bytes)
+    {
+        if (Info.RowType != DType.F8Blocks)
+            base.ReadStored(firstRow, rows, bytes);
+        for (int r = 0; r < rows; r++)
+        {
+            ReadOnlySpan<byte> codes = _codes.Row(firstRow + r);
+            long scaleRow = (firstRow + r) / _blockRows * _scaleColumns;
+            for (int c = 0; c < codes.Length; c += F8Blocks.Columns, bytes = bytes[F8Blocks.Bytes..])
+            {
+                MemoryMarshal.Write(bytes, _scales[scaleRow + Math.Min(c / _blockColumns, _scaleColumns - 1)]);
+                codes.Slice(c, F8Blocks.Columns).CopyTo(bytes[sizeof(float)..]);
+            }
+        }
     }
 
     public override void ReadFloat32(long firstRow, int rows, Span<float> values)
@@ -57,12 +86,48 @@ internal sealed class PackedInt4Weight : Weight
 
     public PackedInt4Weight(string name, int rows, int columns, StoredWeight packed, StoredWeight scales, StoredWeight? zeroPoints)
         : base(new TensorInfo(name, packed.Info.Type, [rows, columns],
-            packed.Info.SizeBytes + scales.Info.SizeBytes + (zeroPoints?.Info.SizeBytes ?? 0), isComputed: true))
+            packed.Info.SizeBytes + scales.Info.SizeBytes + (zeroPoints?.Info.SizeBytes ?? 0), isComputed: true, Blocks(columns, scales, zeroPoints)))
     {
         _packed = packed;
         _scales = scales;
         _zeroPoints = zeroPoints;
         _groups = scales.Info.RowLength;
+    }
+
+    // (nibble - 8) * scale is a Q4_0 weight where 32 columns share a scale that binary16 holds.
+    private static DType? Blocks(int columns, StoredWeight scales, StoredWeight? zeroPoints)
+    {
+        if (zeroPoints is not null || columns / scales.Info.RowLength % Q4_0.Elements != 0)
+            return null;
+        var row = new float[scales.Info.RowLength];
+        for (long r = 0; r < scales.Info.Rows; r++)
+        {
+            scales.ReadFloat32(r, 1, row);
+            if (!Array.TrueForAll(row, scale => (float)(Half)scale == scale))
+                return null;
+        }
+
+        return DType.Q4_0;
+    }
+
+    public override void ReadStored(long firstRow, int rows, Span<byte> bytes)
+    {
+        if (Info.RowType != DType.Q4_0)
+            base.ReadStored(firstRow, rows, bytes);
+        var scales = new float[_groups];
+        int group = Info.RowLength / _groups;
+        for (int r = 0; r < rows; r++)
+        {
+            ReadOnlySpan<byte> row = _packed.Row(firstRow + r);
+            _scales.ReadFloat32(firstRow + r, 1, scales);
+            for (int c = 0; c < Info.RowLength; c += Q4_0.Elements, bytes = bytes[DType.Q4_0.BlockBytes()..])
+            {
+                MemoryMarshal.Write(bytes, (Half)scales[c / group]);
+                // Two neighbours a byte become columns i and i + 16 a byte.
+                for (int i = 0; i < Q4_0.Elements / 2; i++)
+                    bytes[2 + i] = (byte)((PackedInt4.Code(row, c + i) + 8) | ((PackedInt4.Code(row, c + i + (Q4_0.Elements / 2)) + 8) << 4));
+            }
+        }
     }
 
     public override void ReadFloat32(long firstRow, int rows, Span<float> values)

@@ -17,7 +17,7 @@ public sealed class TensorInfo
     {
     }
 
-    internal TensorInfo(string name, DType type, int[] shape, long sizeBytes, bool isComputed = false)
+    internal TensorInfo(string name, DType type, int[] shape, long sizeBytes, bool isComputed = false, DType? blocks = null)
     {
         Name = name;
         Type = type;
@@ -25,6 +25,7 @@ public sealed class TensorInfo
         Count = Tensor.CountOf(shape);
         SizeBytes = sizeBytes;
         IsComputed = isComputed;
+        RowType = isComputed ? blocks ?? DType.F32 : type;
     }
 
     /// <summary>Checkpoint name, for example <c>model.layers.0.self_attn.q_proj.weight</c>.</summary>
@@ -46,6 +47,9 @@ public sealed class TensorInfo
     /// Whether the values come from more than the stored elements (separate scales, unpacking, parts put together): then they are read as fp32 only.
     /// </summary>
     public bool IsComputed { get; }
+
+    /// <summary>What rows can be read as without loss: the stored type; of computed values a block type that holds them, or F32.</summary>
+    internal DType RowType { get; }
 
     /// <summary>Elements of a row: the last dimension, 1 for a scalar.</summary>
     public int RowLength => RowOf(_shape);

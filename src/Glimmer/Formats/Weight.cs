@@ -12,7 +12,7 @@ internal abstract class Weight(TensorInfo info)
     /// <summary>Reads rows as fp32; the caller has checked the range and the length.</summary>
     public abstract void ReadFloat32(long firstRow, int rows, Span<float> values);
 
-    /// <summary>Reads rows as they are stored; only for weights that are not computed.</summary>
+    /// <summary>Reads rows as <see cref="TensorInfo.RowType"/> says; not for computed weights without a block type.</summary>
     public virtual void ReadStored(long firstRow, int rows, Span<byte> bytes) =>
         throw new InvalidOperationException($"'{Info.Name}' is computed from several tensors of the file and has no stored rows.");
 
@@ -86,7 +86,7 @@ internal sealed class ReorderedWeight(StoredWeight stored, Func<long, long> file
 
 /// <summary>A tensor under another name.</summary>
 internal sealed class RenamedWeight(Weight weight, string name)
-    : Weight(new TensorInfo(name, weight.Info.Type, weight.Info.Shape.ToArray(), weight.Info.SizeBytes, weight.Info.IsComputed))
+    : Weight(new TensorInfo(name, weight.Info.Type, weight.Info.Shape.ToArray(), weight.Info.SizeBytes, weight.Info.IsComputed, weight.Info.RowType))
 {
     public override void ReadFloat32(long firstRow, int rows, Span<float> values) => weight.ReadFloat32(firstRow, rows, values);
 

@@ -66,7 +66,7 @@ public sealed class WeightSource : IDisposable
     }
 
     /// <summary>Reads rows as they are stored, in the order of the checkpoint (rows that GGUF permutes are put back).</summary>
-    /// <param name="name">Checkpoint name of a tensor that is not computed (<see cref="TensorInfo.IsComputed"/>).</param>
+    /// <param name="name">Checkpoint name of a tensor that is not computed (<see cref="TensorInfo.IsComputed"/>), or whose values come as blocks.</param>
     /// <param name="firstRow">First row.</param>
     /// <param name="rows">Number of rows.</param>
     /// <param name="bytes">rows x bytes of a row of the tensor's type.</param>
@@ -74,7 +74,7 @@ public sealed class WeightSource : IDisposable
     /// <exception cref="InvalidOperationException">The tensor is computed.</exception>
     public void ReadRows(string name, long firstRow, int rows, Span<byte> bytes)
     {
-        Weight weight = Checked(name, firstRow, rows, bytes.Length, weight => weight.Info.Type.ByteSize(weight.Info.RowLength));
+        Weight weight = Checked(name, firstRow, rows, bytes.Length, weight => weight.Info.RowType.ByteSize(weight.Info.RowLength));
         weight.ReadStored(firstRow, rows, bytes);
     }
 

@@ -31,6 +31,12 @@ internal unsafe interface IVectorForm<TVector>
     /// <summary>Widens finite fp16 numbers, exactly. Subnormal ones are slow: they pass through an fp32 denormal.</summary>
     static abstract TVector LoadF16(ushort* source);
 
+    /// <summary>Widens finite fp16 numbers, exactly and without denormals on the way.</summary>
+    static abstract TVector LoadHalf(ushort* source);
+
+    /// <summary>Widens the E4M3 number at bit <paramref name="shift"/> of each word, times 2^-120.</summary>
+    static abstract TVector LoadFloat8(uint* words, int shift);
+
     /// <summary>Converts the byte at bit <paramref name="shift"/> of each word, which holds a number + 128.</summary>
     static abstract TVector LoadBytes(uint* words, int shift);
 

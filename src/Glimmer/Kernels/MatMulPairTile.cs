@@ -184,8 +184,8 @@ internal static unsafe class MatMulPairTile
                 }
 
                 x += 8 * TRows.Count;
-                panel += TPanel.CodeBytes / 4;
-                second += TPanel.CodeBytes / 4;
+                panel += 8 * TPanel.CodeBytes / Math.Max(1, TPanel.BlockColumns);
+                second += 8 * TPanel.CodeBytes / Math.Max(1, TPanel.BlockColumns);
             }
 
             for (int i = 0; TPanel.BlockColumns == 0 && i < block; i++)

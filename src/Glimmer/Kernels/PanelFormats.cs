@@ -78,6 +78,63 @@ internal readonly unsafe struct BF16Panel<TForm, TVector> : IPanelFormat<TVector
     }
 }
 
+/// <summary>fp16 weights.</summary>
+internal readonly unsafe struct F16Panel<TForm, TVector> : IPanelFormat<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int BlockColumns => 0;
+
+    public static int HeaderBytes => 0;
+
+    public static int ColumnBytes => 64;
+
+    public static int CodeBytes => 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
+        scale0 = scale1 = offset0 = offset1 = default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column(
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+    {
+        weight0 = TForm.LoadHalf((ushort*)column + lane);
+        weight1 = TForm.LoadHalf((ushort*)column + lane + TForm.Width);
+    }
+}
+
+/// <summary>FP8: 32 fp32 scales times 2^120, then 32 times 4 columns of E4M3 codes; a weight is <c>scale * code</c> (<see cref="Quantization.PackedF8"/>).</summary>
+internal readonly unsafe struct F8Panel<TForm, TVector> : IPanelFormat<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int BlockColumns => Quantization.F8Blocks.Columns;
+
+    public static int HeaderBytes => Quantization.PackedF8.ScaleBytes;
+
+    public static int ColumnBytes => 0;
+
+    public static int CodeBytes => Quantization.F8Blocks.Columns * Tensors.PackedMatrix.PanelRows;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1)
+    {
+        scale0 = TForm.Load((float*)header + lane);
+        scale1 = TForm.Load((float*)header + lane + TForm.Width);
+        offset0 = offset1 = default;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column(
+        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
+    {
+        uint* words = (uint*)column + ((index >> 2) * 32) + lane;
+        weight0 = TForm.Multiply(scale0, TForm.LoadFloat8(words, 8 * (index & 3)));
+        weight1 = TForm.Multiply(scale1, TForm.LoadFloat8(words + TForm.Width, 8 * (index & 3)));
+    }
+}
+
 /// <summary>Q8_0: 32 fp16 scales, then 8 times 4 columns of bytes; a weight is <c>d * q</c> (<see cref="Quantization.Q8_0Blocks"/>).</summary>
 internal readonly unsafe struct Q8_0Panel<TForm, TVector> : IPanelFormat<TVector>
     where TForm : struct, IVectorForm<TVector>

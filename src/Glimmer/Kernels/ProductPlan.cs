@@ -32,7 +32,7 @@ internal static unsafe class ProductPlan
     private const int MostAddedRows = 240;
 
     /// <summary>Whether the tile of few rows reads weights of a type as they are; others are expanded to fp32, a part of a panel at a time.</summary>
-    public static bool IsStreamed(DType type) => type is DType.F32 or DType.BF16 or DType.Q8_0 or DType.Q4_1;
+    public static bool IsStreamed(DType type) => type is DType.F32 or DType.BF16 or DType.F16 or DType.F8Blocks or DType.Q8_0 or DType.Q4_1;
 
     /// <summary>Sets tiles, chunks and unit numbers of all products.</summary>
     /// <returns>The number of threads worth using: 1 when the work is too small to share, else <paramref name="threads"/>.</returns>

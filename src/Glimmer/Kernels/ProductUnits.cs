@@ -126,6 +126,12 @@ internal static unsafe class ProductUnits<TForm, TVector>
             case DType.BF16:
                 Pair<BF16Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
+            case DType.F16:
+                Pair<F16Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
+                break;
+            case DType.F8Blocks:
+                Pair<F8Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
+                break;
             case DType.Q8_0:
                 Pair<Q8_0Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
@@ -205,6 +211,12 @@ internal static unsafe class ProductUnits<TForm, TVector>
             case DType.BF16:
                 PanelExpander.Run<BF16Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
                 return (byte*)scratch;
+            case DType.F16:
+                PanelExpander.Run<F16Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                return (byte*)scratch;
+            case DType.F8Blocks:
+                PanelExpander.RunBlocks<F8Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                return (byte*)scratch;
             case DType.F32:
                 return weights + (long)from * PanelRows * sizeof(float);
             default:
@@ -281,6 +293,12 @@ internal static unsafe class ProductUnits<TForm, TVector>
                 break;
             case DType.BF16:
                 Tile<BF16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
+                break;
+            case DType.F16:
+                Tile<F16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
+                break;
+            case DType.F8Blocks:
+                Tile<F8Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.Q8_0:
                 Tile<Q8_0Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);

@@ -40,6 +40,23 @@ internal readonly unsafe struct VectorForm128 : IVectorForm<Vector128<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadHalf(ushort* source)
+    {
+        Vector128<int> bits = Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16()).AsInt32(), magnitude = Vector128.ShiftLeft(bits & Vector128.Create(0x7FFF), 13), least = Vector128.Create(113 << 23);
+        Vector128<float> small = (magnitude + least).AsSingle() - least.AsSingle();
+        Vector128<int> normal = magnitude + Vector128.Create(112 << 23);
+        Vector128<int> value = Vector128.ConditionalSelect(Vector128.LessThan(magnitude, Vector128.Create(1 << 23)), small.AsInt32(), normal);
+        return (value | Vector128.ShiftLeft(bits & Vector128.Create(0x8000), 16)).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadFloat8(uint* words, int shift)
+    {
+        Vector128<int> top = Vector128.ShiftLeft(Vector128.Load(words), 24 - shift).AsInt32();
+        return (Vector128.ShiftRightArithmetic(top, 4) & Vector128.Create(unchecked((int)0x87F00000))).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadBytes(uint* words, int shift)
     {
         Vector128<int> centred = (Vector128.Load(words) ^ Vector128.Create(0x80808080u)).AsInt32();

@@ -40,6 +40,23 @@ internal readonly unsafe struct VectorForm256 : IVectorForm<Vector256<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadHalf(ushort* source)
+    {
+        Vector256<int> bits = Avx2.ConvertToVector256Int32(source), magnitude = Vector256.ShiftLeft(bits & Vector256.Create(0x7FFF), 13), least = Vector256.Create(113 << 23);
+        Vector256<float> small = (magnitude + least).AsSingle() - least.AsSingle();
+        Vector256<int> normal = magnitude + Vector256.Create(112 << 23);
+        Vector256<int> value = Vector256.ConditionalSelect(Vector256.LessThan(magnitude, Vector256.Create(1 << 23)), small.AsInt32(), normal);
+        return (value | Vector256.ShiftLeft(bits & Vector256.Create(0x8000), 16)).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadFloat8(uint* words, int shift)
+    {
+        Vector256<int> top = Vector256.ShiftLeft(Vector256.Load(words), 24 - shift).AsInt32();
+        return (Vector256.ShiftRightArithmetic(top, 4) & Vector256.Create(unchecked((int)0x87F00000))).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadBytes(uint* words, int shift)
     {
         Vector256<uint> centred = Vector256.Load(words) ^ Vector256.Create(0x80808080u);

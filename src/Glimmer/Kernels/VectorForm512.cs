@@ -41,6 +41,23 @@ internal readonly unsafe struct VectorForm512 : IVectorForm<Vector512<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadHalf(ushort* source)
+    {
+        Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load(source)), magnitude = Vector512.ShiftLeft(bits & Vector512.Create(0x7FFF), 13), least = Vector512.Create(113 << 23);
+        Vector512<float> small = (magnitude + least).AsSingle() - least.AsSingle();
+        Vector512<int> normal = magnitude + Vector512.Create(112 << 23);
+        Vector512<int> value = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(1 << 23)), small.AsInt32(), normal);
+        return (value | Vector512.ShiftLeft(bits & Vector512.Create(0x8000), 16)).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadFloat8(uint* words, int shift)
+    {
+        Vector512<int> top = Vector512.ShiftLeft(Vector512.Load(words), 24 - shift).AsInt32();
+        return (Vector512.ShiftRightArithmetic(top, 4) & Vector512.Create(unchecked((int)0x87F00000))).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadBytes(uint* words, int shift)
     {
         Vector512<uint> centred = Vector512.Load(words) ^ Vector512.Create(0x80808080u);

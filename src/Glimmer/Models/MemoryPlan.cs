@@ -94,7 +94,7 @@ internal sealed record MemoryPlan(long PackedBytes, long ExpertBytes, long Large
     {
         if (tensor.Shape.Length != 2)
             return sizeof(float) * tensor.Count;
-        using PackedMatrix form = PackedWeights.Create(tensor.IsComputed ? DType.F32 : tensor.Type, (int)tensor.Rows, tensor.RowLength);
+        using PackedMatrix form = PackedWeights.Create(tensor.RowType, (int)tensor.Rows, tensor.RowLength);
         return form.Bytes;
     }
 }

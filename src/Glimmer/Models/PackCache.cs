@@ -143,7 +143,7 @@ internal sealed unsafe class PackCache : IDisposable
 
         hash.AppendData(Encoding.UTF8.GetBytes(checkpoint.ConfigJson));
         // A build with another packed form writes anew.
-        foreach (DType type in checkpoint.Weights.Tensors.Select(tensor => tensor.IsComputed ? DType.F32 : tensor.Type).Append(DType.F32).Distinct().Order())
+        foreach (DType type in checkpoint.Weights.Tensors.Select(tensor => tensor.RowType).Append(DType.F32).Distinct().Order())
         {
             using PackedMatrix form = PackedWeights.Create(type, 0, type.BlockElements());
             BinaryPrimitives.WriteUInt64LittleEndian(number, PackedWeights.FormOf(form.Type));

@@ -32,7 +32,7 @@ internal sealed unsafe class ParameterLoader(
     public Parameter Matrix(string name, int rows, int columns)
     {
         TensorInfo info = Check(name, rows, columns);
-        PackedMatrix packed = PackedWeights.Create(info.IsComputed ? DType.F32 : info.Type, rows, columns);
+        PackedMatrix packed = PackedWeights.Create(info.RowType, rows, columns);
         if (cache is null || !cache.TryAttach(name, packed, () => Pack(name, info, packed)))
         {
             Pack(name, info, packed);
@@ -72,13 +72,13 @@ internal sealed unsafe class ParameterLoader(
     public Parameter RowsOf(string name, ReadOnlySpan<int> rows)
     {
         TensorInfo info = source.Get(name);
-        DType type = info.IsComputed ? DType.F32 : info.Type;
+        DType type = info.RowType;
         using Tensor values = Tensor.Allocate(type, rows.Length, info.RowLength);
         int bytes = (int)(values.Bytes.Length / Math.Max(1, rows.Length));
         for (int r = 0; r < rows.Length; r++)
         {
             Span<byte> row = values.Bytes.Slice(r * bytes, bytes);
-            if (info.IsComputed)
+            if (info.IsComputed && type == DType.F32)
                 source.ReadFloat32Rows(name, rows[r], 1, System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(row));
             else
                 source.ReadRows(name, rows[r], 1, row);
@@ -141,7 +141,7 @@ internal sealed unsafe class ParameterLoader(
     private void Pack(string name, TensorInfo info, PackedMatrix packed)
     {
         source.WillNeed(name);
-        if (info.IsComputed || packed.Type != info.Type)
+        if (packed.Type != info.RowType || (info.IsComputed && info.RowType == DType.F32))
             PackFloat32(name, packed);
         else if (source.View(name) is { } view)
             MatrixPacker.Pack(team, packed, [new RowSource(view)]);
@@ -153,7 +153,7 @@ internal sealed unsafe class ParameterLoader(
     // Stored rows in another order than the checkpoint's: read in the right one.
     private void PackStored(string name, TensorInfo info, PackedMatrix packed)
     {
-        using Tensor rows = Tensor.Allocate(info.Type, info.Shape);
+        using Tensor rows = Tensor.Allocate(info.RowType, info.Shape);
         source.ReadRows(name, 0, (int)info.Rows, rows.Bytes);
         MatrixPacker.Pack(team, packed, [new RowSource(rows)]);
     }

@@ -47,6 +47,7 @@ internal static class Dequantizer
             case DType.TQ2_0: TQ2_0.Dequantize(source, values); break;
             case DType.Mxfp4: Mxfp4.Dequantize(source, values); break;
             case DType.Nvfp4: Nvfp4.Dequantize(source, values); break;
+            case DType.F8Blocks: F8Blocks.Dequantize(source, values); break;
             default: ConvertNumbers(type, source, values); break;
         }
     }

@@ -52,6 +52,8 @@ internal static unsafe class PackedWeights
     public static PackedMatrix Create(DType type, int rows, int columns) => type switch
     {
         DType.BF16 => new PackedBF16(rows, columns),
+        DType.F16 => new PackedF16(rows, columns),
+        DType.F8Blocks => new PackedF8(rows, columns),
         DType.Q8_0 => new PackedBlocks<Q8_0Blocks>(rows, columns),
         DType.Q4_0 => new PackedBlocks<Q4_0Blocks>(rows, columns),
         DType.Q4_1 => new PackedBlocks<Q4_1Blocks>(rows, columns),

@@ -3,7 +3,7 @@ namespace Glimmer.Tensors;
 /// <summary>How the elements of a tensor are stored.</summary>
 /// <remarks>
 /// Plain types store one element after another. Block types (from <see cref="Q4_0"/> on) store a fixed number of elements along
-/// the last dimension in one block with its own scales; names and layouts are those of the GGUF format.
+/// the last dimension in one block with its own scales; names and layouts are those of the GGUF format, but for <see cref="F8Blocks"/>.
 /// </remarks>
 public enum DType
 {
@@ -83,6 +83,8 @@ public enum DType
     Mxfp4,
     /// <summary>64 elements, 36 bytes.</summary>
     Nvfp4,
+    /// <summary>128 elements, 132 bytes: a binary32 scale and 128 <see cref="F8E4M3"/>. No file holds it: rows of FP8 checkpoints become it, whose scales are tensors of their own.</summary>
+    F8Blocks,
 }
 
 /// <summary>Sizes of the element types.</summary>
@@ -90,10 +92,10 @@ public static class DTypeExtensions
 {
     // Elements and bytes of one block, in the order of the enumeration.
     private static ReadOnlySpan<byte> BlockElementsLog2 =>
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5, 5, 5, 5, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 5, 8, 8, 8, 5, 6];
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5, 5, 5, 5, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 5, 8, 8, 8, 5, 6, 7];
 
     private static ReadOnlySpan<byte> BlockSizes =>
-        [4, 2, 2, 8, 1, 1, 1, 2, 4, 8, 1, 2, 4, 8, 1, 18, 20, 22, 24, 34, 84, 110, 144, 176, 210, 66, 74, 82, 98, 110, 50, 56, 18, 136, 54, 66, 17, 36];
+        [4, 2, 2, 8, 1, 1, 1, 2, 4, 8, 1, 2, 4, 8, 1, 18, 20, 22, 24, 34, 84, 110, 144, 176, 210, 66, 74, 82, 98, 110, 50, 56, 18, 136, 54, 66, 17, 36, 132];
 
     /// <summary>Elements in one block; 1 for plain types.</summary>
     public static int BlockElements(this DType type) => 1 << BlockElementsLog2[(int)type];

@@ -49,6 +49,32 @@ public class SafetensorsGoldenTests(ITestOutputHelper output)
     }
 
     [SkippableTheory]
+    [MemberData(nameof(Cases))]
+    public void Computed_weights_that_come_as_blocks_have_the_same_values(string name)
+    {
+        Fixtures.SkipIfAbsent(name);
+        (string folder, _) = RecordedTensors.Case("safetensors", name);
+        using WeightSource weights = SafetensorsWeights.Open(folder);
+        int blocks = 0, computed = 0;
+        foreach (TensorInfo info in weights.Tensors.Where(t => t.IsComputed))
+        {
+            computed++;
+            if (info.RowType == DType.F32)
+                continue;
+            blocks++;
+            var bytes = new byte[info.RowType.ByteSize(info.Count)];
+            float[] expected = new float[info.Count], actual = new float[info.Count];
+            weights.ReadRows(info.Name, 0, (int)info.Rows, bytes);
+            Dequantizer.ToFloat32(info.RowType, bytes, actual);
+            weights.ReadFloat32(info.Name, expected);
+            Kernels.MatMulTests.AssertSameBits(expected, actual, info.ToString());
+        }
+
+        output.WriteLine($"{blocks} of {computed} computed tensors come as blocks");
+        Assert.Equal(name == "glm4moe-int4-packed", blocks > 0);
+    }
+
+    [SkippableTheory]
     [MemberData(nameof(Products))]
     public void Packed_int4_products_equal_the_recorded_ones(string name)
     {

@@ -39,6 +39,56 @@ public unsafe class MatMulTests
 
     [Theory]
     [MemberData(nameof(LevelsAndThreads))]
+    public void Products_of_fp16_weights_equal_the_twin_in_bits(SimdLevel level, int threads) =>
+        CompareAll(level, threads, DType.F16);
+
+    [Theory]
+    [MemberData(nameof(LevelsAndThreads))]
+    public void Products_of_fp8_weights_equal_the_twin_in_bits(SimdLevel level, int threads) =>
+        CompareAll(level, threads, DType.F8Blocks);
+
+    [Theory]
+    [InlineData(DType.F16)]
+    [InlineData(DType.F8Blocks)]
+    public void A_packed_row_reads_as_the_stored_row(DType type)
+    {
+        using var team = new ThreadTeam(1);
+        const int Rows = 37, Columns = 384;
+        byte[] bytes = RandomRows.Create(type, Rows, Columns, 9);
+        using PackedMatrix w = Weights(team, type, Rows, Columns, 9);
+        Assert.Equal(type, w.Type);
+        float[] expected = new float[Rows * Columns], row = new float[Columns];
+        Dequantizer.ToFloat32(type, bytes, expected);
+        for (int r = 0; r < Rows; r++)
+        {
+            w.ReadRow(r, row);
+            AssertSameBits(expected.AsSpan(r * Columns, Columns), row, $"row {r}");
+        }
+    }
+
+    [Fact]
+    public void Weights_that_are_no_numbers_are_refused()
+    {
+        using var team = new ThreadTeam(1);
+        byte[] half = RandomRows.Create(DType.F16, 2, 128, 1), eight = RandomRows.Create(DType.F8Blocks, 2, 128, 1);
+        (half[2 * 130], half[(2 * 130) + 1]) = (0, 0x7C);
+        eight[132 + 4 + 5] = 0xFF;
+        fixed (byte* h = half, e = eight)
+        {
+            nint halves = (nint)h, eights = (nint)e;
+            Assert.Contains("Row 1, column 2 of an F16", Assert.Throws<ModelFormatException>(() => Pack(DType.F16, halves)).Message, StringComparison.Ordinal);
+            Assert.Contains("Row 1, column 5 of an FP8", Assert.Throws<ModelFormatException>(() => Pack(DType.F8Blocks, eights)).Message, StringComparison.Ordinal);
+        }
+
+        void Pack(DType type, nint data)
+        {
+            using PackedMatrix matrix = PackedWeights.Create(type, 2, 128);
+            matrix.PackPanel(0, [new RowSource((byte*)data, type, 2, type.ByteSize(128))]);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(LevelsAndThreads))]
     public void Products_of_q4_1_weights_equal_the_twin_in_bits(SimdLevel level, int threads) =>
         CompareAll(level, threads, DType.Q4_1);
 
@@ -328,7 +378,7 @@ public unsafe class MatMulTests
         using var team = new ThreadTeam(threads);
         foreach ((int tokens, int outputs, int shapeColumns) in s_shapes)
         {
-            int columns = type.IsBlockType() ? (shapeColumns + 31) / 32 * 32 : shapeColumns;
+            int columns = type.IsBlockType() ? (shapeColumns + type.BlockElements() - 1) / type.BlockElements() * type.BlockElements() : shapeColumns;
             int ldx = columns + 5, ldy = outputs + 2;
             using PackedMatrix w = Weights(team, type, outputs, columns, 7);
             using Tensor x = Random(tokens * ldx + 1, 1), y = Random(tokens * ldy + 1, 2), expected = Random(tokens * ldy + 1, 2), bias = Random(outputs, 3);

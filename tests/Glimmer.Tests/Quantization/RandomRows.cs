@@ -25,6 +25,8 @@ internal static class RandomRows
                 float value = random.NextSingle() - 0.5f;
                 if (type == DType.F32)
                     BitConverter.TryWriteBytes(bytes.AsSpan(size * i), value);
+                else if (type == DType.F16)
+                    BitConverter.TryWriteBytes(bytes.AsSpan(size * i), (Half)(i % 5 == 0 ? 1e-4f * value : value));
                 else
                     BitConverter.TryWriteBytes(bytes.AsSpan(size * i), PackedBF16.Round(value));
             }
@@ -38,6 +40,13 @@ internal static class RandomRows
             Span<byte> one = bytes.AsSpan(block * i, block);
             if (type == DType.Mxfp4)
                 one[0] = (byte)random.Next(110, 130);
+            if (type == DType.F8Blocks)
+            {
+                foreach (ref byte code in one)
+                    code = (byte)((code & 0x7F) == 0x7F ? code - 1 : code);
+                BitConverter.TryWriteBytes(one, (random.NextSingle() - 0.5f) * (i % 7 == 0 ? 1e-12f : 0.01f));
+            }
+
             foreach (int scale in Scales(type))
                 BitConverter.TryWriteBytes(one[scale..], (Half)((random.NextSingle() - 0.5f) * (i % 7 == 0 ? 1e-5f : 0.1f)));
         }
@@ -48,7 +57,7 @@ internal static class RandomRows
     /// <summary>Where the halves lie in a block.</summary>
     public static int[] Scales(DType type) => type switch
     {
-        DType.Mxfp4 => [],
+        DType.Mxfp4 or DType.F8Blocks => [],
         DType.Q4_1 or DType.Q5_1 or DType.Q4_K or DType.Q5_K => [0, 2],
         DType.Q2_K => [80, 82],
         DType.Q3_K => [108],

@@ -46,7 +46,7 @@ public sealed class NanoTests
         var whole = new NanoBudget(NanoBudget.WholeMinutes);
         Assert.InRange((0.01 * whole.Minutes) + whole.Before + whole.Answers + whole.Training + whole.After, 0.9 * whole.Minutes, whole.Minutes);
         Assert.Equal(400, whole.Samples(400));
-        Assert.Equal(40, new NanoBudget(15).Samples(400));
+        Assert.Equal(40, new NanoBudget(10).Samples(400));
         Assert.Equal(8, new NanoBudget(1).Samples(400));
         Assert.Equal(5, new NanoBudget(1).Samples(5));
     }
