@@ -22,7 +22,7 @@ internal static unsafe class PackedBenchmark
     {
         int rounds = int.Parse(GemmBenchmark.Option(args, "--rounds", "9"), CultureInfo.InvariantCulture);
         int threads = int.Parse(GemmBenchmark.Option(args, "--threads", "1"), CultureInfo.InvariantCulture);
-        DType[] types = [.. GemmBenchmark.Option(args, "--types", "F32,BF16,Q8_0,Q4_0,Q4_1,Q4_K,Q6_K,Q5_0,Q5_1,Q5_K,IQ4_NL,IQ4_XS,Mxfp4,Q2_K,Q3_K").Split(',').Select(Enum.Parse<DType>)];
+        DType[] types = [.. GemmBenchmark.Option(args, "--types", "F32,BF16,F16,F8Blocks,Q8_0,Q4_0,Q4_1,Q4_K,Q6_K,Q5_0,Q5_1,Q5_K,IQ4_NL,IQ4_XS,Mxfp4,Q2_K,Q3_K").Split(',').Select(Enum.Parse<DType>)];
         int[] tokens = [.. GemmBenchmark.Option(args, "--tokens", "1,2,4,8").Split(',').Select(t => int.Parse(t, CultureInfo.InvariantCulture))];
         ActivationType[] activations = [.. GemmBenchmark.Option(args, "--activations", "F32,Q8").Split(',').Select(Enum.Parse<ActivationType>)];
         using var c = new Compute(threads);

@@ -15,7 +15,7 @@ internal sealed record NanoBudget(double Minutes)
     public double Answers => 0.13 * Minutes;
 
     /// <summary>Training, with its evaluations and checkpoints.</summary>
-    public double Training => 0.53 * Minutes;
+    public double Training => 0.46 * Minutes;
 
     /// <summary>The report card of the trunk. It rambles, so it takes as long as that of the result.</summary>
     public double Before => 0.15 * Minutes;

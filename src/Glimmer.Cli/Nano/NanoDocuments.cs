@@ -45,7 +45,7 @@ internal sealed class NanoDocuments
         _texts = [.. texts.Select((_, i) => texts[(int)order.At(0, i)])];
         _builder = new SftSampleBuilder(model.Tokenizer, model.Template, new SftSampleOptions { LossScale = LossScale.Parse("default+ignore_empty_think") });
         _complete = [.. answers.Where(answer => answer.IsComplete && answer.Text.Trim().Length > 0)];
-        _own = [.. _complete.Select(answer => NanoPrompts.Record(corpus.Prompts.All[answer.Prompt], answer.Text))];
+        _own = [.. _complete.Select((answer, i) => NanoPrompts.Record(corpus.Prompts.All[answer.Prompt], answer.Text, thinks: i % 2 == 0))];
         _instructed = [.. Enumerable.Range(0, InstructionVariants).SelectMany(variant => _complete.Select(answer => corpus.InstructionRecord(answer.Prompt, answer.Text, variant))).OfType<TrainingRecord>()];
     }
 

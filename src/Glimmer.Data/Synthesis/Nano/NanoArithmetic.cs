@@ -13,10 +13,10 @@ internal static class NanoArithmetic
     /// <summary>A record.</summary>
     public static TrainingRecord Record(Choices choices)
     {
-        (string task, ulong key, RecordMessage[] messages, bool thinks) = choices.Weighted<string>((0.26, "drill"), (0.12, "fact"), (0.38, "two-digit"), (0.06, "three-digit"), (0.18, "words")) switch
+        (string task, ulong key, RecordMessage[] messages, bool thinks) = choices.Weighted<string>((0.2, "drill"), (0.24, "fact"), (0.37, "two-digit"), (0.03, "three-digit"), (0.16, "words")) switch
         {
             "drill" => Drill(choices),
-            "fact" => Single(choices, Fact(choices), "fact", choices.Chance(0.5)),
+            "fact" => Single(choices, Fact(choices), "fact", choices.Chance(0.8)),
             "two-digit" => Single(choices, Problem(choices, 2), "two-digit", choices.Chance(0.9)),
             "three-digit" => Single(choices, Problem(choices, 3), "three-digit", thinks: true),
             _ => Words(choices),

@@ -15,6 +15,8 @@ public sealed partial class NanoPrompts
         "<p>\n\nWhat is the mood of this passage?", "<p>\n\nWrite one question about this passage and answer it.", "Give this passage a title:\n\n<p>",
     ];
 
+    private static readonly string[] s_thoughts = ["I can answer this at once.", "There is nothing to calculate here.", "I answer in plain words."];
+
     private readonly string[] _prompts;
 
     private NanoPrompts(string[] prompts) => _prompts = prompts;
@@ -73,8 +75,13 @@ public sealed partial class NanoPrompts
     /// <summary>A record of a prompt and the answer of a model.</summary>
     /// <param name="prompt">The prompt.</param>
     /// <param name="answer">What the model said.</param>
-    public static TrainingRecord Record(string prompt, string answer) =>
-        new("own-answers", CorpusKey.Of("prompt", prompt), CorpusSplit.Train, [new RecordMessage("user", prompt), new RecordMessage("assistant", answer.Trim())]) { EnableThinking = false };
+    /// <param name="thinks">Whether the thinking switch is on: a short thought then says that there is nothing to work out.</param>
+    public static TrainingRecord Record(string prompt, string answer, bool thinks = false)
+    {
+        ulong key = CorpusKey.Of("prompt", prompt);
+        string? thought = thinks ? s_thoughts[(int)(key % (ulong)s_thoughts.Length)] : null;
+        return new TrainingRecord("own-answers", key, CorpusSplit.Train, [new RecordMessage("user", prompt), new RecordMessage("assistant", answer.Trim()) { ReasoningContent = thought }]) { EnableThinking = thinks };
+    }
 
     private static IEnumerable<string> Topics()
     {
