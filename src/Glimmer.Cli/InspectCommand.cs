@@ -8,7 +8,7 @@ namespace Glimmer.Cli;
 internal sealed class InspectCommand : Command
 {
     private readonly Terminal _terminal;
-    private readonly Argument<string?> _path = new("path") { Arity = ArgumentArity.ZeroOrOne, Description = "Checkpoint folder, .safetensors, .gguf or index file, config.json, tokenizer.json or chat template. Default: the small model that comes with Glimmer." };
+    private readonly Argument<string?> _path = new("path") { Arity = ArgumentArity.ZeroOrOne, Description = "Checkpoint folder, .safetensors, .gguf or index file, config.json, tokenizer.json or chat template. Default: the small model that comes with Glimmer; base is the same without its addition." };
     private readonly Option<string?> _model = new("--model", "-m") { Description = "The same as the path.", HelpName = "path" };
     private readonly Option<bool> _tensors = new("--tensors") { Description = "List all tensors." };
     private readonly Option<bool> _hardware = new("--hardware") { Description = "Say what the kernels use of this machine; without a path only that." };
@@ -33,7 +33,7 @@ internal sealed class InspectCommand : Command
     {
         HardwareReport? hardware = parsed.GetValue(_hardware) ? HardwareReport.Read() : null;
         string? path = parsed.GetValue(_path) ?? parsed.GetValue(_model);
-        CheckpointReport? report = path is null && hardware is not null ? null : CheckpointInspector.Inspect(path ?? EmbeddedModel.Find());
+        CheckpointReport? report = path is null && hardware is not null ? null : CheckpointInspector.Inspect(EmbeddedModel.Resolve(path));
         if (parsed.GetValue(_json))
             _terminal.Output.WriteJson(writer => InspectionJson.Write(writer, report, hardware, parsed.GetValue(_tensors)), indented: true);
         else

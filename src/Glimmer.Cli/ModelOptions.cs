@@ -61,12 +61,7 @@ internal sealed class ModelOptions
     }
 
     /// <summary>The model's path.</summary>
-    public string Path(ParseResult parsed) => parsed.GetValue(_model) switch
-    {
-        null => EmbeddedModel.FindDefault(),
-        "base" => EmbeddedModel.Find(),
-        string path => path,
-    };
+    public string Path(ParseResult parsed) => EmbeddedModel.Resolve(parsed.GetValue(_model));
 
     /// <summary>Whether the option names a model.</summary>
     public bool IsGiven(SymbolResult result) => result.GetValue(_model) is not null;

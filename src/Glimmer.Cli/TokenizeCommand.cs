@@ -17,7 +17,7 @@ internal sealed class TokenizeCommand : Command
     private readonly Option<string[]> _decode = new("--decode") { Description = "Print the text of these ids: 1 2 3, 1,2,3 or [1,2,3]; - reads them from standard input.", HelpName = "ids", Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
     private readonly Option<bool> _ids = new("--ids") { Description = "Print a JSON list of ids on a terminal too, where a table of pieces is the default." };
     private readonly Option<bool> _special = new("--special") { Description = "Special tokens in the text, such as <|user|>, become their ids. By default they are ordinary text." };
-    private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model, or a tokenizer.json. Default: the small model that comes with Glimmer.", HelpName = "path" };
+    private readonly Option<string?> _model = new("--model", "-m") { Description = "Folder or file of the model, or a tokenizer.json. Default: the small model that comes with Glimmer; base is the same without its addition.", HelpName = "path" };
 
     public TokenizeCommand(Terminal terminal)
         : base("tokenize", "Turn text into token ids, or ids into text.")
@@ -40,7 +40,7 @@ internal sealed class TokenizeCommand : Command
 
     private int Execute(ParseResult parsed)
     {
-        Tokenizer tokenizer = TokenizerFiles.Open(parsed.GetValue(_model) ?? EmbeddedModel.Find());
+        Tokenizer tokenizer = TokenizerFiles.Open(EmbeddedModel.Resolve(parsed.GetValue(_model)));
         EncodeOptions options = parsed.GetValue(_special) ? EncodeOptions.RenderedPrompt : EncodeOptions.UserText;
         if (parsed.GetValue(_decode) is { Length: > 0 } ids)
             _terminal.Output.WriteLine(tokenizer.Decode(ParseIds(ids is ["-"] ? _terminal.Input.ReadToEnd() : string.Join(' ', ids))));

@@ -17,6 +17,16 @@ public static class EmbeddedModel
         return File.Exists(Path.Combine(addition, "config.json")) ? addition : trunk;
     }
 
+    /// <summary>The model that a command was asked for.</summary>
+    /// <param name="path">A path; null for the default, <c>base</c> for the file without the addition.</param>
+    /// <exception cref="FileNotFoundException">The embedded model is meant and missing.</exception>
+    public static string Resolve(string? path) => path switch
+    {
+        null => FindDefault(),
+        "base" => Find(),
+        _ => path,
+    };
+
     /// <summary>Finds the file: in <c>models</c> beside the program, or in that of the repository the program was built in.</summary>
     /// <exception cref="FileNotFoundException">It is in neither place.</exception>
     public static string Find()

@@ -12,7 +12,7 @@ public class ChatCommandTests
     [Fact]
     public void Piped_input_is_one_message_and_only_the_answer_is_printed()
     {
-        CommandRun run = CommandRun.With(Question + "\n", "chat").Succeeded();
+        CommandRun run = CommandRun.With(Question + "\n", "chat", "--model", "base").Succeeded();
         Assert.Equal(Answer, run.Output);
         Assert.Equal("", run.Error);
     }
@@ -23,7 +23,7 @@ public class ChatCommandTests
         using var output = new StringWriter();
         using var error = new StringWriter();
         var terminal = new Terminal { Output = output, Error = error, OpenInput = () => throw new InvalidOperationException("the input is read") };
-        Assert.Equal(ExitCodes.Success, GlimmerCommand.Run(["chat", Question, "--stats"], terminal));
+        Assert.Equal(ExitCodes.Success, GlimmerCommand.Run(["chat", "--model", "base", Question, "--stats"], terminal));
         Assert.Equal(Answer, output.ToString());
         Assert.Contains("0 of them reused", error.ToString(), StringComparison.Ordinal);
     }
@@ -31,7 +31,7 @@ public class ChatCommandTests
     [Fact]
     public void No_message_is_a_usage_error()
     {
-        CommandRun run = CommandRun.With(" \n", "chat");
+        CommandRun run = CommandRun.With(" \n", "chat", "--model", "base");
         Assert.Equal(ExitCodes.Usage, run.ExitCode);
         Assert.Contains("standard input is empty", run.Error, StringComparison.Ordinal);
     }
@@ -42,7 +42,7 @@ public class ChatCommandTests
         using var folder = new TemporaryFolder();
         string path = folder["talk.json"];
         string[] lines = [Question, "And of \\", "Italy?", $"/save {path}", "/reset", "/save " + folder["empty.json"], $"/load {path}", "/system Be brief.", "/system", "/help", "/nonsense", "/think", "/tool 1", "/exit", "never read"];
-        CommandRun run = CommandRun.With(string.Join('\n', lines), "chat", "--interactive", "--stats", "-n", "16").Succeeded();
+        CommandRun run = CommandRun.With(string.Join('\n', lines), "chat", "--model", "base", "--interactive", "--stats", "-n", "16").Succeeded();
         Assert.StartsWith(Answer, run.Output, StringComparison.Ordinal);
         Assert.Contains("Be brief.\n", run.Output, StringComparison.Ordinal);
         Assert.Contains("/nothink", run.Output, StringComparison.Ordinal);
@@ -55,7 +55,7 @@ public class ChatCommandTests
         Assert.Equal("And of \nItaly?", messages[2].GetProperty("content").GetString());
         Assert.Equal(0, JsonDocument.Parse(File.ReadAllText(folder["empty.json"])).RootElement.GetProperty("messages").GetArrayLength());
 
-        CommandRun more = CommandRun.Of("chat", "Thanks.", "--load", path, "--stats", "-n", "2").Succeeded();
+        CommandRun more = CommandRun.Of("chat", "--model", "base", "Thanks.", "--load", path, "--stats", "-n", "2").Succeeded();
         Assert.Contains("cut after 2 tokens", more.Error, StringComparison.Ordinal);
         Assert.DoesNotContain(".partial", string.Concat(Directory.GetFiles(folder.ToString())), StringComparison.Ordinal);
     }
@@ -67,7 +67,7 @@ public class ChatCommandTests
         File.WriteAllText(folder["bad.json"], "{");
         File.WriteAllText(folder["worse.json"], """{"messages": [{"content": "x"}]}""");
         string[] lines = ["/load " + folder["none.json"], "/load " + folder["bad.json"], "/load " + folder["worse.json"], "/save", "/save " + folder["no/such/folder.json"], Question];
-        CommandRun run = CommandRun.With(string.Join('\n', lines), "chat", "-i").Succeeded();
+        CommandRun run = CommandRun.With(string.Join('\n', lines), "chat", "--model", "base", "-i").Succeeded();
         Assert.Equal(Answer, run.Output);
         string[] errors = run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(5, errors.Length);
@@ -81,7 +81,7 @@ public class ChatCommandTests
     public void A_full_context_drops_the_oldest_turns_with_a_notice()
     {
         string[] lines = ["Say one.", "Say two.", "Say three.", string.Concat(Enumerable.Repeat("word ", 200)), "Say four."];
-        CommandRun run = CommandRun.With(string.Join('\n', lines), "chat", "-i", "--context", "96", "-n", "24").Succeeded();
+        CommandRun run = CommandRun.With(string.Join('\n', lines), "chat", "--model", "base", "-i", "--context", "96", "-n", "24").Succeeded();
         Assert.Contains("the oldest 2 messages are left out", run.Error, StringComparison.Ordinal);
         Assert.Contains("The message does not fit", run.Error, StringComparison.Ordinal);
         Assert.True(run.Lines.Length >= 4, run.Output);

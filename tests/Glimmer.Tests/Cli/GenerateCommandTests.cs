@@ -13,16 +13,16 @@ public class GenerateCommandTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["prompt.txt"], Prompt + "\n");
-        string fromOption = CommandRun.Of("generate", "--prompt", Prompt, "-n", "3").Succeeded().Output;
+        string fromOption = CommandRun.Of("generate", "--model", "base", "--prompt", Prompt, "-n", "3").Succeeded().Output;
         Assert.StartsWith(" Paris", fromOption, StringComparison.Ordinal);
-        Assert.Equal(fromOption, CommandRun.Of("generate", "--file", folder["prompt.txt"], "-n", "3").Succeeded().Output);
-        Assert.Equal(fromOption, CommandRun.With(Prompt + "\n", "generate", "-n", "3").Succeeded().Output);
+        Assert.Equal(fromOption, CommandRun.Of("generate", "--model", "base", "--file", folder["prompt.txt"], "-n", "3").Succeeded().Output);
+        Assert.Equal(fromOption, CommandRun.With(Prompt + "\n", "generate", "--model", "base", "-n", "3").Succeeded().Output);
     }
 
     [Fact]
     public void Json_holds_tokens_log_probabilities_reason_usage_and_timings()
     {
-        JsonElement json = CommandRun.Of("generate", "--prompt", "What is the capital of France?", "--chat", "--json", "--stats").Succeeded().Json;
+        JsonElement json = CommandRun.Of("generate", "--model", "base", "--prompt", "What is the capital of France?", "--chat", "--json", "--stats").Succeeded().Json;
         Assert.Equal("The capital of France is Paris.", json.GetProperty("text").GetString());
         Assert.Equal("stop", json.GetProperty("finish_reason").GetString());
         int[] tokens = [.. json.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32())];
@@ -38,7 +38,7 @@ public class GenerateCommandTests
     [Fact]
     public void A_rendered_prompt_is_taken_as_it_is_with_raw()
     {
-        string[] args = ["generate", "--prompt", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "-n", "2", "--json"];
+        string[] args = ["generate", "--model", "base", "--prompt", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "-n", "2", "--json"];
         int asText = CommandRun.Of(args).Succeeded().Json.GetProperty("usage").GetProperty("prompt_tokens").GetInt32();
         int asRendered = CommandRun.Of([.. args, "--raw"]).Succeeded().Json.GetProperty("usage").GetProperty("prompt_tokens").GetInt32();
         Assert.True(asRendered < asText - 10, $"{asRendered} tokens against {asText}");
@@ -47,7 +47,7 @@ public class GenerateCommandTests
     [Fact]
     public void A_seed_decides_the_text()
     {
-        string[] args = ["generate", "--prompt", "Once", "-n", "4", "--temperature", "1.5", "--top-k", "200", "--json"];
+        string[] args = ["generate", "--model", "base", "--prompt", "Once", "-n", "4", "--temperature", "1.5", "--top-k", "200", "--json"];
         Assert.Equal(Text("1"), Text("1"));
         Assert.NotEqual(Text("1"), Text("2"));
 
@@ -62,15 +62,15 @@ public class GenerateCommandTests
     [Fact]
     public void Stats_go_to_the_error_stream()
     {
-        CommandRun run = CommandRun.Of("generate", "--prompt", "a", "-n", "2", "--stats").Succeeded();
+        CommandRun run = CommandRun.Of("generate", "--model", "base", "--prompt", "a", "-n", "2", "--stats").Succeeded();
         Assert.Contains("generated 2 tokens", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]
     public void An_empty_prompt_and_a_context_above_the_models_are_refused()
     {
-        CommandRun.With("", "generate", "--context", "8", "--prompt", string.Concat(Enumerable.Repeat("word ", 20))).Failed(ExitCodes.Failure, "context holds 8");
-        CommandRun run = CommandRun.Of("generate", "--prompt", "a", "--context", "8193");
+        CommandRun.With("", "generate", "--model", "base", "--context", "8", "--prompt", string.Concat(Enumerable.Repeat("word ", 20))).Failed(ExitCodes.Failure, "context holds 8");
+        CommandRun run = CommandRun.Of("generate", "--model", "base", "--prompt", "a", "--context", "8193");
         Assert.Equal(ExitCodes.Usage, run.ExitCode);
         Assert.Contains("8192", run.Error, StringComparison.Ordinal);
     }
@@ -82,7 +82,7 @@ public class GenerateCommandTests
         using var output = new InterruptingWriter(interrupt, afterWrites: 5);
         using var error = new StringWriter();
         int exitCode = GlimmerCommand.Run(
-            ["generate", "--prompt", "Once upon a time", "-n", "500"],
+            ["generate", "--model", "base", "--prompt", "Once upon a time", "-n", "500"],
             new Terminal { Output = output, Error = error, OpenInput = () => TextReader.Null, Interrupted = interrupt.Token });
         Assert.Equal(ExitCodes.Interrupted, exitCode);
         Assert.Equal("", error.ToString());

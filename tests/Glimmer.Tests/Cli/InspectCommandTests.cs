@@ -18,14 +18,14 @@ public class InspectCommandTests
     [Fact]
     public void The_embedded_model_is_the_default_and_has_no_problems()
     {
-        JsonElement json = CommandRun.Of("inspect", "--json", "--tensors").Succeeded().Json;
+        JsonElement json = CommandRun.Of("inspect", "base", "--json", "--tensors").Succeeded().Json;
         Assert.Equal("LlamaForCausalLM", json.GetProperty("architecture").GetString());
         Assert.Equal(134_515_008, json.GetProperty("parameters").GetProperty("total").GetInt64());
         Assert.Equal(134_515_008, json.GetProperty("weights").GetProperty("numbers").GetInt64());
         Assert.Equal(272, json.GetProperty("tensors").GetArrayLength());
         Assert.Equal(["<|endoftext|>", "<|im_end|>"], json.GetProperty("stop_tokens").EnumerateArray().Select(token => token.GetProperty("text").GetString()));
         Assert.Equal(0, json.GetProperty("problems").GetArrayLength());
-        CommandRun text = CommandRun.Of("inspect").Succeeded();
+        CommandRun text = CommandRun.Of("inspect", "base").Succeeded();
         Assert.Contains("active a token  134.5 M", text.Output, StringComparison.Ordinal);
         Assert.Contains("stop tokens     0 <|endoftext|>, 2 <|im_end|>", text.Output, StringComparison.Ordinal);
         Assert.Contains("problems        none", text.Output, StringComparison.Ordinal);

@@ -4,7 +4,7 @@ namespace Glimmer.Tests.Cli;
 
 public class LoadOptionsTests
 {
-    private static readonly string[] s_generate = ["generate", "--prompt", "The capital of France is", "-n", "2", "--json"];
+    private static readonly string[] s_generate = ["generate", "--model", "base", "--prompt", "The capital of France is", "-n", "2", "--json"];
 
     [Fact]
     public void A_pack_cache_and_shorter_pages_are_used()

@@ -10,7 +10,7 @@ public class ScoreCommandTests
     [Fact]
     public void Sum_perplexity_and_bits_per_byte_belong_together()
     {
-        JsonElement json = CommandRun.Of("score", "--text", Text, "--json").Succeeded().Json;
+        JsonElement json = CommandRun.Of("score", "--model", "base", "--text", Text, "--json").Succeeded().Json;
         double[] values = [.. json.GetProperty("logprobs").EnumerateArray().Select(value => value.GetDouble())];
         Assert.Equal(json.GetProperty("tokens").GetArrayLength() - 1, values.Length);
         double sum = json.GetProperty("logprob_sum").GetDouble();
@@ -25,13 +25,13 @@ public class ScoreCommandTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["text.txt"], Text);
-        CommandRun table = CommandRun.Of("score", "--file", folder["text.txt"]).Succeeded();
-        CommandRun summary = CommandRun.With(Text, "score", "--summary").Succeeded();
+        CommandRun table = CommandRun.Of("score", "--model", "base", "--file", folder["text.txt"]).Succeeded();
+        CommandRun summary = CommandRun.With(Text, "score", "--model", "base", "--summary").Succeeded();
         Assert.Contains("\" quick\"", table.Output, StringComparison.Ordinal);
         Assert.Equal(5, summary.Lines.Length);
         Assert.Equal(summary.Lines, table.Lines[^5..]);
     }
 
     [Fact]
-    public void A_text_of_one_token_cannot_be_scored() => CommandRun.Of("score", "--text", "a").Failed(ExitCodes.Failure, "at least two");
+    public void A_text_of_one_token_cannot_be_scored() => CommandRun.Of("score", "--model", "base", "--text", "a").Failed(ExitCodes.Failure, "at least two");
 }

@@ -194,10 +194,19 @@ public sealed class CheckpointInspector
             }
 
             known.Add(expected.Name);
-            if (!stored.Shape.SequenceEqual(expected.Shape))
-                _problems.Add($"'{expected.Name}' has the shape [{string.Join(", ", stored.Shape.ToArray())}] but the configuration makes it [{string.Join(", ", expected.Shape)}]. One of the two is wrong.");
+            int[] shape = stored.Shape.ToArray();
+            if (expected.Name.EndsWith("weight", StringComparison.Ordinal) && weights.Find(ParameterLoader.AddedRowsOf(expected.Name)) is { } added)
+            {
+                known.Add(added.Name);
+                shape[0] += added.Shape[0];
+            }
+
+            if (!shape.SequenceEqual(expected.Shape))
+                _problems.Add($"'{expected.Name}' has the shape [{string.Join(", ", shape)}] but the configuration makes it [{string.Join(", ", expected.Shape)}]. One of the two is wrong.");
         }
 
+        if (hasNextToken)
+            known.Add(NextTokenHead.DraftTokensOf(config.NumHiddenLayers));
         if (missing.Count > 0)
         {
             string count = missing.Count > MissingLimit ? $"More than {MissingLimit}" : $"{missing.Count}";
