@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Glimmer.Training.Batching;
+using Glimmer.Training.Distributed;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Recipes;
 
@@ -25,7 +26,7 @@ internal sealed class PretrainCommand : Command
 
     /// <summary><c>pretrain</c>: documents are cut into rows.</summary>
     public static PretrainCommand Pretrain(Terminal terminal) =>
-        new(terminal, "pretrain", "Train a model on text from random weights, or go on with a run. Ctrl-C saves a checkpoint; the same command goes on from there.", RowPacking.Cut);
+        new(terminal, "pretrain", "Train a model on text from random weights, or go on with a run. Ctrl-C saves a checkpoint; the same command goes on from there. 'mpirun -n N glimmer pretrain ...' trains on N processes with the same result.", RowPacking.Cut);
 
     /// <summary><c>midtrain</c>: rows are packed by best fit.</summary>
     public static PretrainCommand Midtrain(Terminal terminal) =>
@@ -38,10 +39,17 @@ internal sealed class PretrainCommand : Command
             throw new UsageException($"There is no recipe '{path}'.");
         TrainingRecipe recipe = TrainingRecipe.Load(path, RecipeArguments.Read(parsed));
         recipe = recipe with { Packing = recipe.Packing ?? _packing };
+        int threads = parsed.GetValue(_threads) ?? Environment.ProcessorCount;
+        return RankedRun.Execute(_terminal, ranks => Run(recipe, threads, ranks));
+    }
+
+    private int Run(TrainingRecipe recipe, int threads, Communicator ranks)
+    {
         RunResult result;
-        using (var view = new TrainingView(_terminal))
-            result = Glimmer.Training.Loops.Pretrain.Run(recipe, parsed.GetValue(_threads) ?? Environment.ProcessorCount, view, _terminal.Interrupted, _terminal.Notice);
-        _terminal.Output.WriteLine(TrainingView.Summary(result));
+        using (TrainingView? view = ranks.IsRoot ? new TrainingView(_terminal) : null)
+            result = Glimmer.Training.Loops.Pretrain.Run(recipe, threads, view, _terminal.Interrupted, _terminal.Notice, ranks);
+        if (ranks.IsRoot)
+            _terminal.Output.WriteLine(TrainingView.Summary(result));
         return result.End == RunEnd.Interrupted ? ExitCodes.Interrupted : ExitCodes.Success;
     }
 }

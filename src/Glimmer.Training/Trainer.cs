@@ -4,6 +4,9 @@ using Glimmer.Operations;
 using Glimmer.Tensors;
 using Glimmer.Training.Balance;
 using Glimmer.Training.Batching;
+using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Distributed;
+using Glimmer.Training.Objectives;
 using Glimmer.Training.Optimizers;
 
 namespace Glimmer.Training;
@@ -13,22 +16,24 @@ namespace Glimmer.Training;
 /// <para>The objective of a step is, unless the options say otherwise, <c>CE + lambda / D sum_j MTP_j + beta sum_routers Balance (+ z-loss)</c>. Every mean is over the targets of the whole
 /// step: sums of all micro-batches are divided by one
 /// count, so that how a batch is cut into micro-batches changes rounding only.</para>
-/// <para>The bits of a step depend on model, batch and options, not on the number of threads or on recomputation.</para>
+/// <para>The bits of a step depend on model, batch and options, not on the number of threads, of ranks or on recomputation. With several ranks every call here is collective: all make it, with the same
+/// arguments.</para>
 /// </remarks>
 public sealed class Trainer : IDisposable
 {
     private readonly Compute _c;
     private readonly TrainerOptions _options;
     private readonly RouterBalance _balance;
-    private readonly IReadOnlyList<Parameter> _trained;
+    private readonly DataParallel _parallel;
 
     /// <summary>Prepares a model for training: fp32 values, gradients, optimizer state, of what the options select.</summary>
     /// <param name="model">The model. It must outlive the trainer.</param>
     /// <param name="c">Context whose threads train; used by the trainer alone while a step runs.</param>
     /// <param name="options">How to train.</param>
+    /// <param name="ranks">The ranks that train together, each with the same model; null for this process alone.</param>
     /// <exception cref="ArgumentException">MTP is asked for but the model has no MTP layer.</exception>
-    public Trainer(CausalLm model, Compute c, TrainerOptions options)
-        : this(model, c, options, Rules(model, options))
+    public Trainer(CausalLm model, Compute c, TrainerOptions options, Communicator? ranks = null)
+        : this(model, c, options, Rules(model, options), ranks)
     {
     }
 
@@ -47,23 +52,28 @@ public sealed class Trainer : IDisposable
     /// <param name="c">Context whose threads train.</param>
     /// <param name="options">How to train.</param>
     /// <param name="rules">What is trained, each parameter once, and how.</param>
-    public Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<ParameterRule> rules)
+    /// <param name="ranks">The ranks that train together, each with the same model; null for this process alone.</param>
+    public Trainer(CausalLm model, Compute c, TrainerOptions options, IReadOnlyList<ParameterRule> rules, Communicator? ranks = null)
     {
         if (options.NextTokenDepths > 0 && model.NextToken is null)
             throw new ArgumentException($"{options.NextTokenDepths} MTP depths are asked for, but the model has no MTP layer. Set NextTokenDepths to 0.", nameof(options));
         if (options.Indexer != IndexerStage.Frozen && model.Config.IndexTopk == 0)
             throw new ArgumentException($"Indexers are to learn, but this {model.Config.ModelType} model has none.", nameof(options));
+        if (ranks is { Size: > 1 } && options.Objective is PreferenceObjective)
+            throw new ArgumentException("A preference objective keeps a mean of all rewards, which ranks do not exchange: train it in one process.", nameof(options));
         (Model, _c, _options) = (model, c, options);
-        _trained = [.. rules.Select(rule => rule.Parameter)];
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
-        Optimizer = new Optimizer(rules, options.Optimizer);
+        _parallel = new DataParallel(rules, options.Optimizer, ranks ?? Communicator.Single);
     }
 
     /// <summary>The model that is trained.</summary>
     public CausalLm Model { get; }
 
-    /// <summary>The optimizer with its state.</summary>
-    public Optimizer Optimizer { get; }
+    /// <summary>The ranks that train together.</summary>
+    public Communicator Ranks => _parallel.Ranks;
+
+    /// <summary>The optimizer of what this rank owns, with its state: of everything, when it trains alone.</summary>
+    public Optimizer Optimizer => _parallel.Optimizer;
 
     /// <summary>Steps taken.</summary>
     public long Steps { get; internal set; }
@@ -84,22 +94,18 @@ public sealed class Trainer : IDisposable
         if (counts[0] == 0)
             throw new ArgumentException($"Nothing in the batch of step {Steps} is to be predicted: every target is masked.", nameof(batch));
 
-        var losses = new double[counts.Length];
-        ClearGradients();
+        var own = new List<MicroBatchFigures>();
+        _parallel.Gradients.Begin(batch.Count);
         _balance.Begin(_c, batch.Sum(micro => micro.Rows.Count), tokens);
         _options.Objective.Begin(batch);
-        IndexerObjective? indexer = _options.Indexer == IndexerStage.Frozen ? null : new IndexerObjective(_options.Indexer == IndexerStage.WarmUp, _options.IndexerWeight / tokens);
-        _c.IndexerObjective = indexer;
         try
         {
-            long firstRow = 0;
-            foreach (MicroBatch micro in batch)
+            for (int first = 0; first < batch.Count; first += Ranks.Size)
             {
-                var draws = new DropoutDraws(_options.Seed, Steps, firstRow);
-                _c.Dropout = draws;
-                _c.EmbeddingNoise = _options.EmbeddingNoise > 0 ? new EmbeddingNoise((float)_options.EmbeddingNoise, draws) : null;
-                ForwardBackward(micro, counts, mtpWeight, losses);
-                firstRow += micro.TokenCount;
+                int mine = first + Ranks.Rank;
+                if (Ranks.Together(() => mine < batch.Count ? ForwardBackward(batch, mine, counts, tokens, mtpWeight) : null) is { } figures)
+                    own.Add(figures);
+                _parallel.Gradients.AddRound(_c.Team);
             }
         }
         finally
@@ -108,23 +114,25 @@ public sealed class Trainer : IDisposable
             RouterBalance.End(_c);
         }
 
-        double norm = GradientClipping.Norm(_trained);
+        var total = new MicroBatchFigures(counts.Length);
+        foreach (MicroBatchFigures figures in MicroBatchFigures.InOrder(Ranks, own, batch.Count, Model.Parameters))
+            total.Add(figures);
+        double norm = _parallel.GradientNorm();
         double clip = _options.ClipNorm is { } most ? GradientClipping.Coefficient(norm, most) : 1;
-        string? broken = double.IsFinite(norm) ? null : GradientClipping.FirstNotFinite(_trained)?.Name ?? "the sum of squares";
+        string? broken = double.IsFinite(norm) ? null : _parallel.FirstNotFinite() ?? "the sum of squares";
         if (broken is not null && _options.NotFinite == NotFiniteGradient.Stop)
-            throw new ArithmeticException($"The gradient of '{broken}' is not finite in step {Steps} (loss {losses[0]:g6}). Weights are unchanged: lower the learning rate or look at the batch.");
+            throw Ranks.FoundByAll(new ArithmeticException($"The gradient of '{broken}' is not finite in step {Steps} (loss {total.Losses[0]:g6}). Weights are unchanged: lower the learning rate or look at the batch."));
         if (broken is null)
         {
-            GradientClipping.Scale(_trained, (float)clip);
-            Optimizer.Step(_c.Team, learningRate);
+            _parallel.Step(_c.Team, learningRate, (float)clip);
             if (_options.Indexer != IndexerStage.WarmUp)
-                UpdateBiases((float)_options.BiasRate.At(now));
+                UpdateBiases(total.Routers, (float)_options.BiasRate.At(now));
         }
 
-        StepReport report = Report(tokens, counts[0], losses, mtpWeight, norm, clip, learningRate) with { SkippedBecauseOf = broken };
-        if (indexer is not null)
+        StepReport report = Report(tokens, counts[0], total, mtpWeight, norm, clip, learningRate) with { SkippedBecauseOf = broken };
+        if (_options.Indexer != IndexerStage.Frozen)
         {
-            double[] divergences = [.. indexer.Losses.Values.Select(loss => loss / tokens)];
+            double[] divergences = [.. total.Indexers.Values.Select(loss => loss / tokens)];
             double learnt = _options.IndexerWeight * divergences.Sum();
             report = report with { IndexerLosses = divergences, Objective = _options.Indexer == IndexerStage.WarmUp ? learnt : report.Objective + learnt };
         }
@@ -135,7 +143,12 @@ public sealed class Trainer : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Optimizer.Dispose();
+    public void Dispose() => _parallel.Dispose();
+
+    /// <summary>The state of the whole optimizer for a checkpoint, in the order of one that trains alone: on the root the tensors themselves, or copies of those of all ranks; elsewhere nothing.</summary>
+    /// <param name="staging">Memory of the copies.</param>
+    /// <param name="copy">Whether copies are wanted in any case, so that training may go on.</param>
+    internal IReadOnlyList<KeyValuePair<string, Tensor>> OptimizerState(StagedTensors staging, bool copy) => _parallel.CollectState(staging, copy);
 
     // Without an MTP loss its layer has no gradient, and decay alone would wear it away.
     private static bool IsNextToken(CausalLm model, Parameter parameter) =>
@@ -157,15 +170,24 @@ public sealed class Trainer : IDisposable
         }))];
     }
 
-    private void ForwardBackward(MicroBatch micro, double[] counts, double mtpWeight, double[] losses)
+    // One micro-batch, whose gradients start from zero.
+    private MicroBatchFigures ForwardBackward(IReadOnlyList<MicroBatch> batch, int place, double[] counts, long tokens, double mtpWeight)
     {
+        MicroBatch micro = batch[place];
+        var figures = new MicroBatchFigures(counts.Length);
+        var draws = new DropoutDraws(_options.Seed, Steps, batch.Take(place).Sum(before => before.TokenCount));
+        var indexer = _options.Indexer == IndexerStage.Frozen ? null : new IndexerObjective(_options.Indexer == IndexerStage.WarmUp, _options.IndexerWeight / tokens);
+        _c.Dropout = draws;
+        _c.EmbeddingNoise = _options.EmbeddingNoise > 0 ? new EmbeddingNoise((float)_options.EmbeddingNoise, draws) : null;
+        _c.IndexerObjective = indexer;
+        _parallel.Gradients.Clear();
         // In the warm-up layers compute the gradients of their indexers as they run: nothing has to be kept for a backward pass.
         Tape? tape = _options.Indexer == IndexerStage.WarmUp ? null : new Tape();
         _c.Begin(tape);
         _c.RecomputeBlocks = _options.RecomputeBlocks;
-        _balance.BeginMicroBatch(micro.RowLengths);
+        _balance.BeginMicroBatch(micro.RowLengths, figures.Routers);
         Tensor hidden = Model.Forward(_c, BatchOf(micro, 0));
-        losses[0] += _options.Objective.Loss(_c, hidden, Model.Head, micro, 1 / counts[0]);
+        figures.Losses[0] = _options.Objective.Loss(_c, hidden, Model.Head, micro, 1 / counts[0]);
         Tensor state = hidden;
         for (int depth = 1; depth < counts.Length; depth++)
         {
@@ -174,11 +196,14 @@ public sealed class Trainer : IDisposable
             double scale = counts[depth] == 0 ? 0 : mtpWeight / (counts.Length - 1) / counts[depth];
             (int[] targets, float[] weights) = micro.TargetsOf(depth, scale);
             double loss = Model.NextToken.Loss(_c, state, targets, weights);
-            losses[depth] += scale == 0 ? 0 : loss / (scale * counts[depth]);
+            figures.Losses[depth] = scale == 0 ? 0 : loss / (scale * counts[depth]);
         }
 
         tape?.Backward();
         _c.Tape = null;
+        foreach ((int layer, double loss) in indexer?.Losses ?? [])
+            figures.Indexers.Add(layer, loss);
+        return figures;
     }
 
     /// <summary>The tokens of a micro-batch for the model (depth 0) or for a depth of MTP.</summary>
@@ -190,24 +215,18 @@ public sealed class Trainer : IDisposable
         return batch;
     }
 
-    private void ClearGradients()
+    private static void UpdateBiases(IEnumerable<RouterLoad> routers, float rate)
     {
-        foreach (Parameter parameter in _trained)
-            parameter.Gradient?.F32.Clear();
-    }
-
-    private void UpdateBiases(float rate)
-    {
-        foreach (RouterBalance.Router router in _balance.Routers)
+        foreach (RouterLoad router in routers)
         {
             ExpertLoad.UpdateBias(router.Bias.Value!.F32, router.Counts, rate);
             router.Bias.Touch();
         }
     }
 
-    private StepReport Report(long tokens, double targetWeight, double[] losses, double mtpWeight, double norm, double clip, double learningRate)
+    private StepReport Report(long tokens, double targetWeight, MicroBatchFigures total, double mtpWeight, double norm, double clip, double learningRate)
     {
-        double[] balance = [.. _balance.Routers.Select(router => router.BalanceLoss)];
+        double[] losses = total.Losses, balance = [.. total.Routers.Select(router => router.BalanceLoss)];
         double mtp = losses.Length == 1 ? 0 : mtpWeight * losses[1..].Average();
         return new StepReport
         {
@@ -219,11 +238,11 @@ public sealed class Trainer : IDisposable
             NextTokenLosses = losses[1..],
             NextTokenWeight = mtpWeight,
             BalanceLosses = balance,
-            Objective = losses[0] + mtp + (_options.BalanceWeight * balance.Sum()) + (_options.ZLossWeight * _balance.Routers.Sum(router => router.ZLoss)),
+            Objective = losses[0] + mtp + (_options.BalanceWeight * balance.Sum()) + (_options.ZLossWeight * total.Routers.Sum(router => router.ZLoss)),
             GradientNorm = norm,
             ClipFactor = clip,
             LearningRate = learningRate,
-            Experts = [.. _balance.Routers.Select(router => new ExpertLoad(router.Bias.Name, router.Counts))],
+            Experts = [.. total.Routers.Select(router => new ExpertLoad(router.Bias.Name, router.Counts))],
         };
     }
 }

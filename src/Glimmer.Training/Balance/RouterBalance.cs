@@ -10,14 +10,11 @@ namespace Glimmer.Training.Balance;
 /// </remarks>
 internal sealed class RouterBalance(int topK, double balanceWeight, double zWeight)
 {
-    private readonly List<Router> _routers = [];
-    private readonly Dictionary<Parameter, Router> _byBias = [];
+    private readonly Dictionary<Parameter, RouterLoad> _byBias = [];
+    private List<RouterLoad> _routers = [];
     private IReadOnlyList<int> _rowLengths = [];
     private double _rows = 1;
     private double _tokens = 1;
-
-    /// <summary>The routers in the order in which they ran, the MTP layer last.</summary>
-    public IReadOnlyList<Router> Routers => _routers;
 
     /// <summary>Starts a step.</summary>
     /// <param name="c">Context whose routers are heard.</param>
@@ -25,23 +22,27 @@ internal sealed class RouterBalance(int topK, double balanceWeight, double zWeig
     /// <param name="tokens">Tokens of the global batch.</param>
     public void Begin(Compute c, int rows, long tokens)
     {
-        _routers.Clear();
-        _byBias.Clear();
         (_rows, _tokens) = (Math.Max(rows, 1), Math.Max(tokens, 1));
         (c.RouterForward, c.RouterBackward) = (Count, AddGradient);
     }
 
-    /// <summary>Says how the tokens of the next micro-batch are cut into rows.</summary>
-    public void BeginMicroBatch(IReadOnlyList<int> rowLengths) => _rowLengths = rowLengths;
+    /// <summary>Starts a micro-batch.</summary>
+    /// <param name="rowLengths">How its tokens are cut into rows.</param>
+    /// <param name="routers">Gets what the routers do, in the order in which they run, the MTP layer last.</param>
+    public void BeginMicroBatch(IReadOnlyList<int> rowLengths, List<RouterLoad> routers)
+    {
+        (_rowLengths, _routers) = (rowLengths, routers);
+        _byBias.Clear();
+    }
 
     /// <summary>Ends the step: routers are no longer heard.</summary>
     public static void End(Compute c) => (c.RouterForward, c.RouterBackward) = (null, null);
 
     private void Count(Parameter bias, Tensor logits, Tensor chosen)
     {
-        if (!_byBias.TryGetValue(bias, out Router? router))
+        if (!_byBias.TryGetValue(bias, out RouterLoad? router))
         {
-            router = new Router(bias, new long[bias.Count]);
+            router = new RouterLoad(bias);
             _byBias.Add(bias, router);
             _routers.Add(router);
         }
@@ -75,21 +76,5 @@ internal sealed class RouterBalance(int topK, double balanceWeight, double zWeig
         }
 
         return loss;
-    }
-
-    /// <summary>What one router did during a step.</summary>
-    internal sealed class Router(Parameter bias, long[] counts)
-    {
-        /// <summary>Its <c>e_score_correction_bias</c>.</summary>
-        public Parameter Bias { get; } = bias;
-
-        /// <summary>Tokens of each expert.</summary>
-        public long[] Counts { get; } = counts;
-
-        /// <summary>Balance loss, unweighted: the mean over the rows.</summary>
-        public double BalanceLoss { get; set; }
-
-        /// <summary>z-loss, unweighted: the mean over the tokens.</summary>
-        public double ZLoss { get; set; }
     }
 }

@@ -68,22 +68,31 @@ public sealed class CheckpointFolder
     /// <exception cref="ModelFormatException">A tensor is missing or has another size: the checkpoint belongs to another model or optimizer.</exception>
     public void Restore(TrainingCheckpoint checkpoint, Trainer trainer) => checkpoint.Restore(trainer, _weights);
 
-    /// <summary>Stores the state between two steps, then removes all but the newest checkpoints and the best.</summary>
+    /// <summary>Stores the state between two steps, then removes all but the newest checkpoints and the best. With several ranks all of them call; the root writes.</summary>
     /// <param name="trainer">The trainer.</param>
     /// <param name="dataState">Where the next batch starts in the data, as JSON: what the source of the batches needs to go on.</param>
     /// <param name="metric">How good the model is at this step, when that was measured.</param>
     /// <returns>The checkpoint's folder.</returns>
     /// <exception cref="IOException">The disk is full or cannot be written. Nothing is left behind, older checkpoints are intact; the message names the last one.</exception>
-    public string Save(Trainer trainer, string dataState, double? metric = null) =>
-        Write(TrainerCounters.Of(trainer), dataState, metric, _weights.Write, trainer.Optimizer.State);
-
-    /// <summary>Copies the state between two steps.</summary>
-    /// <returns>What writes the copy, from any thread, and returns the checkpoint's folder. Weights that cannot be copied are in a file by then.</returns>
-    /// <exception cref="IOException">As for <see cref="Save"/>.</exception>
-    internal Func<string> Stage(Trainer trainer, string dataState, double? metric, StagedTensors staging)
+    public string Save(Trainer trainer, string dataState, double? metric = null)
     {
-        TrainerCounters counters = TrainerCounters.Of(trainer);
-        IReadOnlyList<KeyValuePair<string, Tensors.Tensor>> state = staging.Copy(trainer.Optimizer.State);
+        using var staging = new StagedTensors();
+        IReadOnlyList<KeyValuePair<string, Tensors.Tensor>> state = trainer.OptimizerState(staging, copy: false);
+        trainer.Ranks.OnRoot(() => Write(TrainerCounters.Of(trainer), dataState, metric, _weights.Write, state));
+        return PathOf(trainer.Steps);
+    }
+
+    /// <summary>Copies the state between two steps. With several ranks all of them call.</summary>
+    /// <returns>What writes the copy, from any thread, and returns the checkpoint's folder. Weights that cannot be copied are in a file by then. Null on all ranks but the root.</returns>
+    /// <exception cref="IOException">As for <see cref="Save"/>.</exception>
+    internal Func<string>? Stage(Trainer trainer, string dataState, double? metric, StagedTensors staging)
+    {
+        IReadOnlyList<KeyValuePair<string, Tensors.Tensor>> state = trainer.OptimizerState(staging, copy: true);
+        return trainer.Ranks.Together(() => trainer.Ranks.IsRoot ? StageWeights(TrainerCounters.Of(trainer), dataState, metric, state, staging) : null);
+    }
+
+    private Func<string> StageWeights(TrainerCounters counters, string dataState, double? metric, IReadOnlyList<KeyValuePair<string, Tensors.Tensor>> state, StagedTensors staging)
+    {
         if (_weights.Stage(staging) is { } write)
             return () => Write(counters, dataState, metric, write, state);
         string early = Guarded(counters.Steps, () =>

@@ -16,17 +16,24 @@ public sealed class StagedTensors : IDisposable
         var list = new List<KeyValuePair<string, Tensor>>();
         foreach ((string name, Tensor tensor) in tensors)
         {
-            if (!_copies.TryGetValue(name, out Tensor? copy) || copy.Type != tensor.Type || !copy.Shape.SequenceEqual(tensor.Shape))
-            {
-                copy?.Dispose();
-                _copies[name] = copy = Tensor.Allocate(tensor.Type, tensor.Shape);
-            }
-
+            Tensor copy = Take(name, tensor.Shape, tensor.Type);
             tensor.CopyTo(copy);
             list.Add(KeyValuePair.Create(name, copy));
         }
 
         return list;
+    }
+
+    /// <summary>Memory for a copy under a name; what it holds from before is undefined.</summary>
+    internal Tensor Take(string name, ReadOnlySpan<int> shape, DType type = DType.F32)
+    {
+        if (!_copies.TryGetValue(name, out Tensor? copy) || copy.Type != type || !copy.Shape.SequenceEqual(shape))
+        {
+            copy?.Dispose();
+            _copies[name] = copy = Tensor.Allocate(type, shape);
+        }
+
+        return copy;
     }
 
     /// <inheritdoc/>

@@ -3,6 +3,7 @@ using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Tensors;
 using Glimmer.Training.Batching;
+using Glimmer.Training.Distributed;
 
 namespace Glimmer.Training.Loops;
 
@@ -13,6 +14,7 @@ namespace Glimmer.Training.Loops;
 /// <param name="NextTokenAcceptance">Share of the targets of the first MTP depth that its draft meets; NaN without MTP.</param>
 public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeight, double NextTokenAcceptance)
 {
+    private const int Sums = 5; // of a micro-batch, see SumsOf
     private const int LogitRows = 256; // logits of so many tokens are held at once
 
     /// <summary><c>exp(loss)</c>.</summary>
@@ -33,28 +35,37 @@ public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeig
     /// <param name="c">Context whose threads compute.</param>
     /// <param name="rows">The rows, in micro-batches.</param>
     /// <param name="stop">Ends the computation early with an exception.</param>
+    /// <param name="ranks">Ranks that share the work, each with the same model; null for this process alone. The figures are the same bits for any number of ranks.</param>
     /// <exception cref="OperationCanceledException">It was asked to stop.</exception>
-    public static HeldOutLoss Of(CausalLm model, Compute c, IReadOnlyList<MicroBatch> rows, CancellationToken stop = default)
+    public static HeldOutLoss Of(CausalLm model, Compute c, IReadOnlyList<MicroBatch> rows, CancellationToken stop = default, Communicator? ranks = null)
     {
-        double loss = 0, hits = 0, weight = 0, drafts = 0, accepted = 0;
-        foreach (MicroBatch micro in rows)
+        ranks ??= Communicator.Single;
+        double[] own = ranks.Together(() => rows.Where((_, i) => i % ranks.Size == ranks.Rank).SelectMany(micro => SumsOf(model, c, micro, stop)).ToArray());
+        double[][] all = ranks.AllGather(own.AsSpan());
+        var total = new double[Sums];
+        for (int i = 0; i < rows.Count; i++)
         {
-            stop.ThrowIfCancellationRequested();
-            c.Begin();
-            Tensor hidden = model.Forward(c, Trainer.BatchOf(micro, 0));
-            (int[] targets, float[] weights) = micro.TargetsOf(0, 1);
-            loss += model.Loss(c, hidden, targets, weights);
-            hits += Hits(c, hidden, model.Logits, column => column, targets, weights);
-            weight += weights.Sum(w => (double)w);
-            if (model.NextToken is not { } next)
-                continue;
-            Tensor state = next.Forward(c, Trainer.BatchOf(micro, 1), hidden);
-            (targets, weights) = micro.TargetsOf(1, 1);
-            accepted += Hits(c, state, next.Logits, next.TokenAt, targets, weights);
-            drafts += weights.Sum(w => (double)w);
+            for (int sum = 0; sum < Sums; sum++)
+                total[sum] += all[i % ranks.Size][(i / ranks.Size * Sums) + sum];
         }
 
+        (double loss, double hits, double weight, double accepted, double drafts) = (total[0], total[1], total[2], total[3], total[4]);
         return new HeldOutLoss(loss / weight, hits / weight, weight, accepted / drafts);
+    }
+
+    // Sums over a micro-batch: loss, hits, weights, accepted drafts, weights of drafts.
+    private static double[] SumsOf(CausalLm model, Compute c, MicroBatch micro, CancellationToken stop)
+    {
+        stop.ThrowIfCancellationRequested();
+        c.Begin();
+        Tensor hidden = model.Forward(c, Trainer.BatchOf(micro, 0));
+        (int[] targets, float[] weights) = micro.TargetsOf(0, 1);
+        double loss = model.Loss(c, hidden, targets, weights), hits = Hits(c, hidden, model.Logits, column => column, targets, weights), weight = weights.Sum(w => (double)w);
+        if (model.NextToken is not { } next)
+            return [loss, hits, weight, 0, 0];
+        Tensor state = next.Forward(c, Trainer.BatchOf(micro, 1), hidden);
+        (targets, weights) = micro.TargetsOf(1, 1);
+        return [loss, hits, weight, Hits(c, state, next.Logits, next.TokenAt, targets, weights), weights.Sum(w => (double)w)];
     }
 
     private static double Hits(Compute c, Tensor hidden, Func<Compute, Tensor, Tensor> logits, Func<int, int> tokenAt, int[] targets, float[] weights)

@@ -6,6 +6,7 @@ using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Distributed;
 using Glimmer.Training.Recipes;
 using Glimmer.Training.Schedules;
 
@@ -15,6 +16,7 @@ namespace Glimmer.Training.Loops;
 /// <remarks>
 /// Both are the same loop. Mid-training starts from trained weights, packs by best fit instead of cutting documents, and may change the base of the rotary embedding and the length of the
 /// rows.
+/// With several ranks each of them calls <see cref="Run"/> with the same recipe: model, data and the folder of the run lie where all of them see them.
 /// </remarks>
 public static class Pretrain
 {
@@ -24,21 +26,29 @@ public static class Pretrain
     /// <param name="progress">Told after every step.</param>
     /// <param name="stop">Asks to stop after the step that is being taken; a checkpoint is written.</param>
     /// <param name="notice">Told of checkpoints that are passed over because they are damaged or unfinished.</param>
+    /// <param name="ranks">Ranks that train together; null for this process alone. Not disposed here.</param>
+    /// <exception cref="Distributed.CommunicatorException">Another rank failed or has ended.</exception>
     /// <exception cref="RecipeException">The recipe lacks a value, or values do not fit together.</exception>
     /// <exception cref="Glimmer.ModelFormatException">Model or data cannot be read.</exception>
     /// <exception cref="ArithmeticException">A gradient is not finite and the recipe says to stop.</exception>
-    public static RunResult Run(TrainingRecipe recipe, int threads, IProgress<RunProgress>? progress = null, CancellationToken stop = default, Action<string>? notice = null)
+    public static RunResult Run(
+        TrainingRecipe recipe, int threads, IProgress<RunProgress>? progress = null, CancellationToken stop = default, Action<string>? notice = null, Communicator? ranks = null)
     {
-        Check(recipe);
-        Directory.CreateDirectory(recipe.Output);
-        File.WriteAllText(Path.Combine(recipe.Output, "recipe.yaml"), RecipeFile.Write(recipe, RecipeJson.Default.TrainingRecipe));
-        using var c = new Compute(threads);
+        ranks ??= Communicator.Single;
+        bool isNew = File.Exists(recipe.Model);
+        string initial = Path.Combine(recipe.Output, "initial");
+        ranks.OnRoot(() =>
+        {
+            Check(recipe);
+            Directory.CreateDirectory(recipe.Output);
+            File.WriteAllText(Path.Combine(recipe.Output, "recipe.yaml"), RecipeFile.Write(recipe, RecipeJson.Default.TrainingRecipe));
+            if (isNew && !File.Exists(Path.Combine(initial, "config.json"))) // written last
+                ModelInitializer.Write(File.ReadAllText(recipe.Model), initial, recipe.Seed);
+        });
 
         // Weights: random, or those of a checkpoint.
-        bool isNew = File.Exists(recipe.Model);
-        string start = isNew ? Path.Combine(recipe.Output, "initial") : new CheckpointFolder(recipe.Model, null!).Latest?.Folder ?? recipe.Model;
-        if (isNew && !File.Exists(Path.Combine(start, "config.json"))) // written last
-            ModelInitializer.Write(File.ReadAllText(recipe.Model), start, recipe.Seed);
+        using var c = new Compute(threads);
+        string start = isNew ? initial : new CheckpointFolder(recipe.Model, null!).Latest?.Folder ?? recipe.Model;
         using Checkpoint checkpoint = Checkpoint.Open(start);
         string configJson = recipe.RopeTheta is { } theta ? WithRopeTheta(checkpoint.ConfigJson, theta) : checkpoint.ConfigJson;
         using CausalLm model = checkpoint.LoadModel(c.Team, ModelConfig.Parse(Encoding.UTF8.GetBytes(configJson)));
@@ -58,7 +68,7 @@ public static class Pretrain
                 recipe.Seed, document => document.Length);
             var batches = new RowBatches(RowsOf(mixture, recipe), recipe.MicroBatchRows);
 
-            using var trainer = new Trainer(model, c, OptionsOf(recipe));
+            using var trainer = new Trainer(model, c, OptionsOf(recipe), ranks);
             if (recipe.Continue)
                 TrainingCheckpoint.Read(start).Continue(trainer);
             var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe)) { HeldOut = HeldOutOf(recipe, model.Config), Notice = notice };

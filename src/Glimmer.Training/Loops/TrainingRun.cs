@@ -1,6 +1,8 @@
+using System.Globalization;
 using Glimmer.Operations;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Distributed;
 using Glimmer.Training.Runs;
 
 namespace Glimmer.Training.Loops;
@@ -9,6 +11,8 @@ namespace Glimmer.Training.Loops;
 /// <remarks>
 /// A run that stops, is interrupted or is killed goes on from its last checkpoint when it is started again with the same options; weights, optimizer and log
 /// then equal those of a run that never stopped, bit for bit (times aside).
+/// With several ranks (those of the trainer) each of them runs this loop over the same batches, and all stop at the same step; the root alone writes, and the folder of the run is one that all
+/// ranks see. Checkpoints and figures are those of one process, and a run may go on with another number of ranks.
 /// </remarks>
 public sealed class TrainingRun
 {
@@ -46,32 +50,37 @@ public sealed class TrainingRun
     public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default)
     {
         var checkpoints = new CheckpointFolder(_options.Folder, _weights, _options.KeepCheckpoints);
-        TrainingCheckpoint? stored = Resume(checkpoints, out IReadOnlyList<string> passedOver);
-        using RunRecorder record = RunRecorder.Open(_options.Folder, _trainer.Steps, new RunRecorderOptions { Threads = _c.Team.Threads, Time = Time, TensorBoard = _options.TensorBoard });
+        IReadOnlyList<string> passedOver = [];
+        TrainingCheckpoint? stored = Ranks.Together(() => Resume(checkpoints, out passedOver));
+        CheckSameStart();
+        using RunRecorder? record = Ranks.Together(OpenRecord);
         using var keeper = new CheckpointKeeper(checkpoints, _options.SaveAsynchronously);
-        foreach (string problem in passedOver)
+        Ranks.OnRoot(() =>
         {
-            record.Note(_trainer.Steps, problem);
-            Notice?.Invoke(problem);
-        }
+            foreach (string problem in passedOver)
+            {
+                record!.Note(_trainer.Steps, problem);
+                Notice?.Invoke(problem);
+            }
+        });
 
         var speed = new Queue<(long Tokens, double Seconds)>();
         HeldOutLoss? evaluation = null;
         var better = new Improvement();
-        foreach ((_, double loss) in record.Evaluations("valid_loss"))
+        foreach ((_, double loss) in record?.Evaluations("valid_loss") ?? [])
             better.Add(loss);
         string? saved = stored?.Folder;
         RunEnd end;
         while (true)
         {
-            if (IsComplete || stop.IsCancellationRequested)
+            if (IsComplete || Ranks.Any(stop.IsCancellationRequested))
             {
                 end = IsComplete ? RunEnd.Complete : RunEnd.Interrupted;
                 break;
             }
 
             long start = Time.GetTimestamp();
-            if (_data.Next(_options.BatchTokens(_trainer.TokensSeen)) is not { } batch)
+            if (Ranks.Together(() => _data.Next(_options.BatchTokens(_trainer.TokensSeen))) is not { } batch)
             {
                 end = RunEnd.DataEnded;
                 break;
@@ -79,7 +88,7 @@ public sealed class TrainingRun
 
             StepReport report = Step(batch, record, keeper, stored);
             double seconds = Time.GetElapsedTime(start).TotalSeconds;
-            record.Step(report, seconds);
+            Ranks.OnRoot(() => record!.Step(report, seconds));
             keeper.Check();
             saved = null;
             HeldOutLoss? now = null;
@@ -97,7 +106,7 @@ public sealed class TrainingRun
             while (speed.Count > 1 && speed.Sum(step => step.Seconds) > SpeedWindowSeconds)
                 speed.Dequeue();
             progress?.Report(ProgressOf(report, speed.Sum(step => step.Tokens) / speed.Sum(step => step.Seconds), now, saved));
-            if (_options.EarlyStop > 0 && better.Worse >= _options.EarlyStop)
+            if (_options.EarlyStop > 0 && Ranks.Any(Ranks.IsRoot && better.Worse >= _options.EarlyStop))
             {
                 end = RunEnd.EarlyStop;
                 break;
@@ -111,30 +120,35 @@ public sealed class TrainingRun
             (evaluation, isMeasured) = (Evaluate(record), true);
         saved ??= keeper.Save(_trainer, _data.State, isMeasured ? evaluation?.Loss : null);
         keeper.Finish();
-        if (isNew)
+        Ranks.OnRoot(() =>
         {
-            if (end == RunEnd.Interrupted)
-                record.Note(_trainer.Steps, "Stopped on request.");
-            record.WritePlots();
-        }
+            if (isNew && end == RunEnd.Interrupted)
+                record!.Note(_trainer.Steps, "Stopped on request.");
+            if (isNew)
+                record!.WritePlots();
+        });
 
         return new RunResult(end, _trainer.Steps, _trainer.TokensSeen, stored?.Steps, saved, evaluation);
     }
 
-    private StepReport Step(IReadOnlyList<MicroBatch> batch, RunRecorder record, CheckpointKeeper keeper, TrainingCheckpoint? stored)
+    private StepReport Step(IReadOnlyList<MicroBatch> batch, RunRecorder? record, CheckpointKeeper keeper, TrainingCheckpoint? stored)
     {
         try
         {
             return _trainer.Step(batch);
         }
-        catch (ArithmeticException e)
+        catch (Exception e) when (e is ArithmeticException || Ranks.FailedTogether)
         {
-            record.Note(_trainer.Steps, e.Message);
+            record?.Note(_trainer.Steps, e.Message);
             keeper.Finish();
+            if (e is not ArithmeticException)
+                throw;
             string last = (keeper.LastSaved ?? stored?.Folder) is { } folder ? $"The last checkpoint is '{Path.GetFileName(folder)}'." : "There is no checkpoint yet.";
             throw new ArithmeticException($"{e.Message} {last}", e);
         }
     }
+
+    private Communicator Ranks => _trainer.Ranks;
 
     private bool IsComplete => _trainer.TokensSeen >= (_options.Tokens ?? long.MaxValue) || _trainer.Steps >= (_options.Steps ?? long.MaxValue);
 
@@ -152,12 +166,26 @@ public sealed class TrainingRun
         return stored;
     }
 
-    private HeldOutLoss? Evaluate(RunRecorder record)
+    // Ranks that start from different places would train different models without a word.
+    private void CheckSameStart()
+    {
+        if (Ranks.Size == 1)
+            return;
+        string[] starts = Ranks.AllGather(string.Create(CultureInfo.InvariantCulture, $"step {_trainer.Steps}, {_trainer.TokensSeen} tokens, data at {_data.State}"));
+        int other = Array.FindIndex(starts, start => start != starts[0]);
+        if (other > 0)
+            throw Ranks.FoundByAll(new IOException($"Rank 0 starts at {starts[0]}, but rank {other} at {starts[other]}. Every rank needs the same recipe and data, and the folder '{_options.Folder}' on storage that all of them see."));
+    }
+
+    private RunRecorder? OpenRecord() => !Ranks.IsRoot ? null : RunRecorder.Open(
+        _options.Folder, _trainer.Steps, new RunRecorderOptions { Threads = _c.Team.Threads, Ranks = Ranks.Size, Time = Time, TensorBoard = _options.TensorBoard });
+
+    private HeldOutLoss? Evaluate(RunRecorder? record)
     {
         if (HeldOut.Count == 0)
             return null;
-        HeldOutLoss figures = HeldOutLoss.Of(_trainer.Model, _c, HeldOut);
-        record.Evaluation(_trainer.Steps, figures.Named());
+        HeldOutLoss figures = HeldOutLoss.Of(_trainer.Model, _c, HeldOut, ranks: Ranks);
+        Ranks.OnRoot(() => record!.Evaluation(_trainer.Steps, figures.Named()));
         return figures;
     }
 

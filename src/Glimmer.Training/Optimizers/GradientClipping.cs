@@ -21,7 +21,7 @@ internal static unsafe class GradientClipping
             switch (order)
             {
                 case 2:
-                    sum += SquaredNorm.Of(parameter.Gradient!.F32Pointer, parameter.Count);
+                    sum += SquaredNorm.Of(parameter);
                     break;
                 case 1:
                     foreach (float value in parameter.Gradient!.F32)

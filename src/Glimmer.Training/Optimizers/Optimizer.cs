@@ -9,10 +9,15 @@ namespace Glimmer.Training.Optimizers;
 /// <remarks>Weights, gradients and state are fp32. The bits of a step do not depend on the number of threads.</remarks>
 public sealed class Optimizer : IDisposable
 {
+    private const string Momentum = "momentum:";
+    private const string Mean = "exp_avg:";
+    private const string Square = "exp_avg_sq:";
+
     private readonly List<MuonMatrix> _matrices = [];
     private readonly List<AdamWParameter> _others = [];
     private readonly AdamWOptions _adamW;
     private readonly Muon? _muon;
+    private long _steps;
 
     /// <summary>Creates an optimizer with zero state; parameters get their gradients here if they have none.</summary>
     /// <param name="rules">What to do with each parameter.</param>
@@ -50,16 +55,17 @@ public sealed class Optimizer : IDisposable
     /// overwritten between steps.
     /// </summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State =>
-        _matrices.Select(m => KeyValuePair.Create("momentum:" + m.Parameter.Name, m.Momentum))
-            .Concat(_others.Select(p => KeyValuePair.Create("exp_avg:" + p.Parameter.Name, p.Mean)))
-            .Concat(_others.Select(p => KeyValuePair.Create("exp_avg_sq:" + p.Parameter.Name, p.Square)));
+        _matrices.Select(m => KeyValuePair.Create(Momentum + m.Parameter.Name, m.Momentum))
+            .Concat(_others.Select(p => KeyValuePair.Create(Mean + p.Parameter.Name, p.Mean)))
+            .Concat(_others.Select(p => KeyValuePair.Create(Square + p.Parameter.Name, p.Square)));
 
-    /// <summary>Updates of AdamW so far, which its bias corrections depend on. Set it when state is restored.</summary>
+    /// <summary>Updates so far, which the bias corrections of AdamW depend on. Set it when state is restored.</summary>
     public long Steps
     {
-        get => _others.Count == 0 ? 0 : _others[0].Steps;
+        get => _steps;
         set
         {
+            _steps = value;
             foreach (AdamWParameter parameter in _others)
                 parameter.Steps = value;
         }
@@ -70,10 +76,19 @@ public sealed class Optimizer : IDisposable
     /// <param name="learningRate">Rate of this step, for both rules.</param>
     public void Step(ThreadTeam team, double learningRate)
     {
+        _steps++;
         _muon?.Step(team, (float)learningRate);
         AdamW.Step(team, _others, learningRate, _adamW);
         foreach (Parameter parameter in Parameters)
             parameter.Touch();
+    }
+
+    /// <summary>The names of <see cref="State"/> of an optimizer with these rules, in its order, and the parameters whose shapes the tensors have.</summary>
+    internal static IEnumerable<(string Name, Parameter Parameter)> StateOf(IReadOnlyList<ParameterRule> rules)
+    {
+        Parameter[] matrices = [.. rules.Where(rule => rule.Rule == MatrixRule.Muon).Select(rule => rule.Parameter)];
+        Parameter[] others = [.. rules.Where(rule => rule.Rule != MatrixRule.Muon).Select(rule => rule.Parameter)];
+        return matrices.Select(p => (Momentum + p.Name, p)).Concat(others.Select(p => (Mean + p.Name, p))).Concat(others.Select(p => (Square + p.Name, p)));
     }
 
     /// <inheritdoc/>

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using Glimmer.Operations;
 
 namespace Glimmer.Training.Optimizers;
 
@@ -7,6 +8,9 @@ namespace Glimmer.Training.Optimizers;
 internal static unsafe class SquaredNorm
 {
     private const int Lanes = 32;
+
+    /// <summary>Of a gradient.</summary>
+    public static double Of(Parameter parameter) => Of(parameter.Gradient!.F32Pointer, parameter.Count);
 
     /// <summary><c>sum x[i]^2</c>.</summary>
     public static double Of(float* x, long count)

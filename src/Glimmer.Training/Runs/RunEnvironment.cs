@@ -11,7 +11,8 @@ public static class RunEnvironment
 {
     /// <summary>Describes this process and machine, by name, in the order to show.</summary>
     /// <param name="threads">Threads that train; null when it is not known.</param>
-    public static IReadOnlyList<KeyValuePair<string, string>> Describe(int? threads = null)
+    /// <param name="ranks">Processes that train together, each with so many threads.</param>
+    public static IReadOnlyList<KeyValuePair<string, string>> Describe(int? threads = null, int ranks = 1)
     {
         string version = typeof(RunEnvironment).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
         HardwareReport machine = HardwareReport.Read();
@@ -26,20 +27,23 @@ public static class RunEnvironment
         };
         if (threads is { } count)
             list.Add(new("threads", count.ToString(CultureInfo.InvariantCulture)));
+        if (ranks > 1)
+            list.Add(new("ranks", ranks.ToString(CultureInfo.InvariantCulture)));
         return list;
     }
 
     /// <summary>Writes <c>environment.json</c> of a run.</summary>
     /// <param name="run">Folder of the run.</param>
     /// <param name="threads">Threads that train.</param>
+    /// <param name="ranks">Processes that train together.</param>
     /// <exception cref="IOException">It cannot be written.</exception>
-    public static void Write(string run, int? threads = null)
+    public static void Write(string run, int? threads = null, int ranks = 1)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
         {
             json.WriteStartObject();
-            foreach ((string name, string value) in Describe(threads))
+            foreach ((string name, string value) in Describe(threads, ranks))
                 json.WriteString(name, value);
             json.WriteEndObject();
         }

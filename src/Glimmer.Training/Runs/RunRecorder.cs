@@ -11,6 +11,9 @@ public sealed record RunRecorderOptions
     /// <summary>Threads that train, for <c>environment.json</c>.</summary>
     public int? Threads { get; init; }
 
+    /// <summary>Processes that train together, for <c>environment.json</c>.</summary>
+    public int Ranks { get; init; } = 1;
+
     /// <summary>Clock; null for the system's.</summary>
     public TimeProvider? Time { get; init; }
 }
@@ -123,7 +126,7 @@ public sealed class RunRecorder : IDisposable
         if (_started)
             return;
         _started = true;
-        RunEnvironment.Write(_run, _options.Threads);
+        RunEnvironment.Write(_run, _options.Threads, _options.Ranks);
         if (_log.Continues) // a stage that takes over the steps of another folder begins here
             _log.WriteNote(_nextStep, $"Resumed after {_nextStep} steps.");
         _events = _options.TensorBoard ? EventFile.Create(RunFolder.TensorBoard(_run), _nextStep, _options.Time) : null;

@@ -127,7 +127,8 @@ public class TrainingRunTests
             interrupt.Cancel();
     }
 
-    private static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Where(line => !line.Contains("\"note\"", StringComparison.Ordinal)).Select(line =>
+    /// <summary>What a log says, times and notes aside.</summary>
+    internal static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Where(line => !line.Contains("\"note\"", StringComparison.Ordinal)).Select(line =>
     {
         using JsonDocument json = JsonDocument.Parse(line);
         return string.Join(", ", json.RootElement.EnumerateObject().Where(p => p.Name is not ("time" or "seconds" or "tokens_per_second")));
