@@ -127,7 +127,7 @@ public class PretrainTests
     }
 
     // Documents in which a token is followed by the next one or the one after.
-    private static void Write(string path, int vocabulary)
+    internal static void Write(string path, int vocabulary)
     {
         var random = new Random(7);
         using var writer = new TokenShardWriter(path, vocabulary, 0, new byte[32]);
