@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Distributed;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Sft;
 
@@ -33,6 +34,8 @@ internal sealed class SftCommand : Command
 
     private int Execute(ParseResult parsed)
     {
+        if (Communicator.Launched > 1)
+            throw new UsageException($"fine-tuning runs in one process, but mpirun started {Communicator.Launched}. Start it without mpirun; pretrain and midtrain run on several ranks.");
         string? recipe = parsed.GetValue(_recipe);
         if (recipe is not null && !File.Exists(recipe))
             throw new UsageException($"There is no recipe '{recipe}'.");

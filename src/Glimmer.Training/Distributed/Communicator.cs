@@ -17,6 +17,10 @@ public abstract class Communicator : IDisposable
     /// <summary>The communicator of a program that runs alone.</summary>
     public static Communicator Single { get; } = new SingleProcess();
 
+    /// <summary>Number of ranks that <c>mpirun</c> started this program as; 1 when it did not.</summary>
+    public static int Launched =>
+        int.TryParse(Environment.GetEnvironmentVariable(SizeVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int size) && size > 1 ? size : 1;
+
     /// <summary>This process's number, from 0.</summary>
     public abstract int Rank { get; }
 
@@ -31,8 +35,7 @@ public abstract class Communicator : IDisposable
 
     /// <summary>Joins the ranks that <c>mpirun</c> of Open MPI started, or <see cref="Single"/> when it did not start this program, or only once.</summary>
     /// <exception cref="CommunicatorException">Open MPI's library is missing, is another MPI, or fails.</exception>
-    public static Communicator Open() =>
-        int.TryParse(Environment.GetEnvironmentVariable(SizeVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int size) && size > 1 ? MpiCommunicator.Start(size) : Single;
+    public static Communicator Open() => Launched > 1 ? MpiCommunicator.Start(Launched) : Single;
 
     /// <summary>Sends a part to every rank and receives one from every rank.</summary>
     /// <param name="send">The parts for rank 0, 1, ..., back to back.</param>

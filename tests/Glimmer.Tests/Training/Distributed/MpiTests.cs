@@ -11,8 +11,11 @@ namespace Glimmer.Tests.Training.Distributed;
 /// <summary><c>glimmer pretrain</c> under the real <c>mpirun</c>. Skipped where Open MPI is not installed.</summary>
 public class MpiTests(ITestOutputHelper output)
 {
-    private const int UserSignal = 10; // SIGUSR1
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
+    private const int Interrupt = 2; // SIGINT
+    private const int UserSignal = 10; // SIGUSR1, which mpirun hands on to the ranks
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
+    private static readonly string[] s_program =
+        [Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet", Path.Combine(AppContext.BaseDirectory, "Glimmer.Cli.dll")];
 
     [SkippableFact]
     public void One_two_and_three_ranks_write_the_same_checkpoints()
@@ -60,18 +63,16 @@ public class MpiTests(ITestOutputHelper output)
     }
 
     [SkippableTheory]
-    [InlineData(2)] // SIGINT to one rank
-    [InlineData(UserSignal)] // to mpirun, which hands it on
-    public void A_signal_stops_all_ranks_at_one_step_with_a_checkpoint(int signal)
+    [InlineData("a rank", Interrupt)]
+    [InlineData("mpirun", UserSignal)]
+    [InlineData("local.sh", Interrupt)]
+    public void A_signal_stops_all_ranks_at_one_step_with_a_checkpoint(string to, int signal)
     {
         using var folder = new TemporaryFolder();
         WriteRecipe(folder);
-        using Job job = Start(folder, 2, "run", "--tokens", "1000000000");
+        using Job job = to == "local.sh" ? StartScript(folder, "run", "--tokens", "1000000000") : Start(folder, 2, "run", "--tokens", "1000000000");
         WaitForCheckpoint(folder["run"], 6);
-        if (signal == UserSignal)
-            job.Signal(null, signal);
-        else
-            job.Signal(1, signal);
+        job.Signal(to == "a rank" ? 1 : null, signal);
         (int code, string text) = job.End();
         Assert.True(code == 130, $"{code}: {text}");
         Assert.Contains("interrupted; the same command goes on from here", text, StringComparison.Ordinal);
@@ -89,6 +90,11 @@ public class MpiTests(ITestOutputHelper output)
         Assert.Equal(1, code);
         Assert.Single(text.Split("tokens: say how many tokens the run is to see."), part => part.EndsWith("rank 0 of 2: ", StringComparison.Ordinal));
         Assert.Equal(2, text.Split("tokens: say how many tokens the run is to see.").Length);
+
+        // Commands of one process say so.
+        (code, text) = Start(["mpirun", "--oversubscribe", "-n", "2", .. s_program, "sft", "--model", folder["nothing"]]).End();
+        Assert.NotEqual(0, code);
+        Assert.Contains("fine-tuning runs in one process, but mpirun started 2", text, StringComparison.Ordinal);
 
         // Data that cannot be read: ranks find it out one by one.
         (code, text) = Start(folder, 2, "run", "--data.0.path", folder["nothing"]).End();
@@ -118,18 +124,27 @@ public class MpiTests(ITestOutputHelper output)
 
     private static Job Start(TemporaryFolder folder, int ranks, string run, params string[] options)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "Glimmer.Cli.dll");
-        string[] command = [Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet", program, "pretrain", folder["recipe.yaml"], "--output", folder[run], "--threads", "1", .. options];
-        if (ranks > 1)
-            command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", ranks.ToString(CultureInfo.InvariantCulture), .. command];
+        string[] command = [.. s_program, "pretrain", folder["recipe.yaml"], "--output", folder[run], "--threads", "1", .. options];
+        return Start(ranks > 1 ? ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", ranks.ToString(CultureInfo.InvariantCulture), .. command] : command);
+    }
+
+    private static Job StartScript(TemporaryFolder folder, string run, params string[] options)
+    {
+        Start(["mpirun", "--version"]).End(); // or skip
+        return Start(["bash", Path.Combine(Fixtures.Repository, "recipes", "cluster", "local.sh"), "2", "pretrain", folder["recipe.yaml"], "--output", folder[run], .. options]);
+    }
+
+    private static Job Start(string[] command)
+    {
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
+        start.Environment["GLIMMER"] = string.Join(' ', s_program);
         // A container's only user is often root, which mpirun refuses by default.
         start.Environment["OMPI_ALLOW_RUN_AS_ROOT"] = start.Environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
         try
         {
             return new Job(Process.Start(start)!);
         }
-        catch (System.ComponentModel.Win32Exception)
+        catch (System.ComponentModel.Win32Exception) when (command[0] == "mpirun")
         {
             throw new SkipException("Open MPI is not installed here: there is no mpirun (Debian: openmpi-bin)");
         }
