@@ -8,7 +8,7 @@ switch (args.FirstOrDefault())
     case "load":
         return ServerLoad.Run(args[1..]);
     case "agent-server":
-        return AgentServer.Run(args[1..]);
+        return Glimmer.Benchmarks.Agents.AgentServer.Run(args[1..]);
     case "attention":
         return AttentionBenchmark.Run(args[1..]);
     case "check-gguf":

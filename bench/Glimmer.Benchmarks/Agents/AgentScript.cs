@@ -1,14 +1,15 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Server.Turns;
 using Glimmer.Tokenization;
 
-namespace Glimmer.Benchmarks;
+namespace Glimmer.Benchmarks.Agents;
 
 /// <summary>
-/// Plays a model that knows one task: write a file with the tools that the client offers, then say so. It reads the tools and the conversation from the prompt's own
-/// ids and answers with ids, so that template, tokenizer, parser and API are the real ones.
+/// Plays a model that knows one task: write a file with the tools that the client offers, look at it by two calls in one turn where a tool runs commands, then say so.
+/// It reads the tools and the conversation from the prompt's own ids and answers with ids, so that template, tokenizer, parser and API are the real ones.
 /// </summary>
 /// <param name="tokenizer">A vocabulary with GLM's markers.</param>
 /// <param name="file">The file to write, in the client's current folder.</param>
@@ -27,16 +28,14 @@ internal sealed class AgentScript(Tokenizer tokenizer, string file, string conte
             return new ScriptedAnswer(ShortestUnder(constraint()));
         List<DataObject> tools = Tools(prompt);
         bool isOpen = GlmMessageParser.EndsInOpenThinking(prompt);
-        string thought = isOpen ? "I should do what was asked." : "";
-        bool isDone = prompt.LastIndexOf("<|observation|>", StringComparison.Ordinal) > prompt.LastIndexOf("<|user|>", StringComparison.Ordinal);
-        string? call = isDone ? null : Call(tools);
+        List<string> calls = Calls(tools, Regex.Count(prompt, Regex.Escape("<|observation|>")));
         var parts = new List<TextSegment>();
         if (isOpen)
-            parts.AddRange([new TextSegment(thought, false), new TextSegment("</think>", true)]);
-        parts.Add(call is null ? new TextSegment($"The file {file} is written.", false) : new TextSegment("I write the file.", false));
-        if (call is not null)
+            parts.AddRange([new TextSegment(calls.Count == 2 ? "Is it right? I look at the file." : "I should do what was asked.", false), new TextSegment("</think>", true)]);
+        parts.Add(new TextSegment(calls.Count switch { 0 => $"The file {file} is written.", 1 => "I write the file.", _ => "I look." }, false));
+        foreach (string call in calls)
             parts.AddRange(Trusted(call));
-        parts.Add(new TextSegment(call is null ? "<|user|>" : "<|observation|>", true));
+        parts.Add(new TextSegment(calls.Count == 0 ? "<|user|>" : "<|observation|>", true));
         return new ScriptedAnswer(tokenizer.Encode(parts));
     }
 
@@ -57,25 +56,25 @@ internal sealed class AgentScript(Tokenizer tokenizer, string file, string conte
         return tools;
     }
 
-    private string? Call(List<DataObject> tools)
+    // The calls after so many results.
+    private List<string> Calls(List<DataObject> tools, int results)
     {
         foreach (DataObject tool in tools)
         {
-            if (Property(tool, s_commandNames) is { } name)
-            {
-                string command = $"echo {content} > {file}";
-                bool isList = (Properties(tool)!.Find(name) as DataObject)?.Find("type") is { AsString: "array" };
-                return Write(tool, new DataObject { { name, isList ? new DataArray(name == "commands" ? [command] : ["bash", "-lc", command]) : command } });
-            }
+            if (Property(tool, s_commandNames) is not { } name)
+                continue;
+            string[] commands = results switch { 0 => [$"echo {content} > {file}"], 1 => [$"cat {file}", $"wc -c {file}"], _ => [] };
+            bool isList = (Properties(tool)!.Find(name) as DataObject)?.Find("type") is { AsString: "array" };
+            return [.. commands.Select(command => Write(tool, new DataObject { { name, isList ? new DataArray(name == "commands" ? [command] : ["bash", "-lc", command]) : command } }))];
         }
 
-        foreach (DataObject tool in tools)
+        foreach (DataObject tool in results > 0 ? [] : tools)
         {
             if (Property(tool, s_pathNames) is { } path && Property(tool, s_contentNames) is { } text)
-                return Write(tool, new DataObject { { path, file }, { text, content } });
+                return [Write(tool, new DataObject { { path, file }, { text, content } })];
         }
 
-        return null;
+        return [];
     }
 
     private static DataObject? Properties(DataObject tool) => (tool.Find("parameters") as DataObject)?.Find("properties") as DataObject;
