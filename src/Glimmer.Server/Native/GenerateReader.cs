@@ -171,8 +171,8 @@ internal static class GenerateReader
             return new OutputFormat(OutputFormatKind.Regex, regex);
         if (sampling.Text("ebnf") is { Length: > 0 } ebnf)
             return new OutputFormat(OutputFormatKind.Ebnf, ebnf);
-        if (sampling.Has("structural_tag"))
-            throw ApiException.Invalid("structural_tag is not supported. Calls in GLM's form are bound by the tools of /v1/chat/completions (strict, tool_choice); other text by json_schema, regex or ebnf.", "structural_tag");
-        return null;
+        if (sampling.Value("structural_tag") is DataObject tag)
+            return new OutputFormat(OutputFormatKind.StructuralTag, tag.ToJson());
+        return sampling.Text("structural_tag") is { Length: > 0 } written ? new OutputFormat(OutputFormatKind.StructuralTag, written) : null;
     }
 }

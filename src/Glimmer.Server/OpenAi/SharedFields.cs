@@ -92,6 +92,8 @@ internal static class SharedFields
             return new OutputFormat(OutputFormatKind.Regex, regex);
         if (NotEmpty(source.Text("guided_grammar") ?? source.Text("grammar") ?? source.Text("ebnf")) is { } grammar)
             return new OutputFormat(OutputFormatKind.Ebnf, grammar);
+        if (JsonOf(source, "structural_tag") is { } tag)
+            return new OutputFormat(OutputFormatKind.StructuralTag, tag);
         string field = source.Has("guided_choice") ? "guided_choice" : "choice";
         return source.Value(field) is DataArray { Count: > 0 } choices
             ? new OutputFormat(OutputFormatKind.Regex, string.Join('|', choices.Select(choice => Escape(choice.AsString ?? throw source.Wrong(field, "an array of strings")))))
@@ -117,8 +119,10 @@ internal static class SharedFields
                 return new OutputFormat(OutputFormatKind.Regex, format.RequiredText("regex"));
             case "ebnf":
                 return new OutputFormat(OutputFormatKind.Ebnf, format.RequiredText("ebnf"));
+            case "structural_tag":
+                return new OutputFormat(OutputFormatKind.StructuralTag, format.Data.ToJson());
             default:
-                throw ApiException.Invalid($"{format.Name("type")} is '{type}'; expected text, json_object, json_schema, regex or ebnf.", format.Name("type"));
+                throw ApiException.Invalid($"{format.Name("type")} is '{type}'; expected text, json_object, json_schema, regex, ebnf or structural_tag.", format.Name("type"));
         }
     }
 

@@ -22,6 +22,7 @@ internal sealed class FormatCompiler(ServedModel model)
             OutputFormatKind.JsonObject => Constraint.FromJsonSchema(model.Trie, """{"type":"object"}"""),
             OutputFormatKind.JsonSchema => Constraint.FromJsonSchema(model.Trie, format.Text),
             OutputFormatKind.Regex => Constraint.FromRegex(model.Trie, format.Text),
+            OutputFormatKind.StructuralTag => Constraint.FromStructuralTag(model.Trie, format.Text),
             OutputFormatKind.Ebnf => Constraint.FromEbnf(model.Trie, format.Text),
             _ => Constraint.FromLark(model.Trie, format.Text),
         }, parameter, cancellationToken);

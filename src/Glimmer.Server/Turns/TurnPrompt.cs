@@ -101,5 +101,5 @@ internal sealed record TurnPrompt(int[] Ids, string Text, IReadOnlyList<ToolDefi
 
     // A demanded format has the whole text, so there is no room for calls beside it; a demanded call wins over the format.
     private static bool ShowsTools(TurnRequest request) =>
-        request.Choice == CallChoice.Required || request.NamedTool is not null || (request.Choice == CallChoice.Auto && request.Format is null);
+        request.Choice == CallChoice.Required || request.NamedTool is not null || (request.Choice == CallChoice.Auto && request.Format is null or { Kind: OutputFormatKind.StructuralTag });
 }

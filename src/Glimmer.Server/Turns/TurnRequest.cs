@@ -32,6 +32,8 @@ public enum OutputFormatKind
     Ebnf,
     /// <summary>A grammar in Lark's notation that starts at <c>start</c>.</summary>
     Lark,
+    /// <summary>A structural tag: free text with structured regions. Tools are shown beside it: it may be about their calls.</summary>
+    StructuralTag,
 }
 
 /// <summary>The switches of thinking; null leaves each to the server and the model.</summary>

@@ -6,7 +6,10 @@ namespace Glimmer.Inference.Constraints;
 /// The arguments of GLM's tool calls: <c>&lt;arg_key&gt;name&lt;/arg_key&gt;&lt;arg_value&gt;value&lt;/arg_value&gt;</c> with white space between the
 /// tags. A value that may be any string is written as it is, and so are strings of an enum or a pattern; all others are JSON, with white space around them.
 /// </summary>
-internal sealed class ArgumentForm(ValueGrammar values, MarkedText text) : IMemberForm
+/// <param name="values">Writes the values.</param>
+/// <param name="text">Writes text with markers.</param>
+/// <param name="closes">Whether the call's closing tag ends them.</param>
+internal sealed class ArgumentForm(ValueGrammar values, MarkedText text, bool closes = true) : IMemberForm
 {
     /// <summary>Markers that are text inside of a value: only the closing tag ends it.</summary>
     public static IReadOnlyList<string> InValues { get; } =
@@ -20,7 +23,13 @@ internal sealed class ArgumentForm(ValueGrammar values, MarkedText text) : IMemb
 
     public int Open(int start) => values.Space(start);
 
-    public void Close(int from, int end) => text.Marker(from, Markers.CallClose, end);
+    public void Close(int from, int end)
+    {
+        if (closes)
+            text.Marker(from, Markers.CallClose, end);
+        else
+            _grammar.Empty(from, end);
+    }
 
     public int Separator(int after, int next)
     {

@@ -81,6 +81,20 @@ public sealed class Constraint
         return new Constraint(trie, GrammarReader.ReadLark(grammar).Compile());
     }
 
+    /// <summary>Texts with structured regions, as a structural tag of xgrammar and SGLang describes them.</summary>
+    /// <param name="trie">The vocabulary.</param>
+    /// <param name="tag">
+    /// JSON with a <c>format</c> (or one itself): const_string, json_schema (style json or glm_xml), grammar, regex, any_text, sequence, or, optional, plus, star, repeat, tag, token, triggered_tags,
+    /// tags_with_separator, dispatch; or with the older <c>structures</c> and <c>triggers</c>. Free text holds no marker token of the vocabulary; formats over tokens are refused by name.
+    /// </param>
+    /// <exception cref="ConstraintException">The tag is malformed, or has a part that cannot be expressed.</exception>
+    public static Constraint FromStructuralTag(TokenTrie trie, string tag)
+    {
+        ArgumentNullException.ThrowIfNull(trie);
+        ArgumentNullException.ThrowIfNull(tag);
+        return new Constraint(trie, StructuralTag.Compile(trie.Tokenizer, tag));
+    }
+
     /// <summary>A turn of a GLM model with tools: reasoning, text and calls in the model's own form.</summary>
     /// <param name="trie">The vocabulary; it must have GLM's markers.</param>
     /// <param name="tools">The declared tools. A tool without parameters or with <c>"strict": false</c> takes any arguments.</param>

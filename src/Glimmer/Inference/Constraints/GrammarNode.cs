@@ -26,15 +26,22 @@ internal sealed record WrittenGrammar(string Start, Dictionary<string, GrammarNo
     /// <exception cref="ConstraintException">A rule is not defined, the start rule is missing, or counts are too large.</exception>
     public Grammar Compile()
     {
+        var builder = new GrammarBuilder();
+        return Grammar.Build(builder, AddTo(builder));
+    }
+
+    /// <summary>Adds the rules to a grammar; the rule of the start.</summary>
+    /// <exception cref="ConstraintException">A rule is not defined, the start rule is missing, or counts are too large.</exception>
+    public int AddTo(GrammarBuilder builder)
+    {
         if (!Rules.ContainsKey(Start))
             throw new ConstraintException($"The grammar has no rule '{Start}', which is where it starts.");
-        var builder = new GrammarBuilder();
         var lowering = new LanguageLowering(builder, Languages);
         Dictionary<string, int> numbers = Rules.Keys.ToDictionary(name => name, _ => builder.NewRule());
         int copies = 0;
         foreach ((string name, GrammarNode node) in Rules)
             Write(node, builder.Rules[numbers[name]].Start, builder.Rules[numbers[name]].End);
-        return Grammar.Build(builder, numbers[Start]);
+        return numbers[Start];
 
         void Write(GrammarNode node, int from, int to)
         {

@@ -23,7 +23,11 @@ internal sealed class ToolCallGrammar
     private readonly LanguageArena _languages = new();
     private readonly MarkedText _text;
 
-    private ToolCallGrammar(Tokenizer tokenizer)
+    private ToolCallGrammar(Tokenizer tokenizer) => _text = new MarkedText(_grammar, MarkerIds(tokenizer));
+
+    /// <summary>The ids of GLM's markers.</summary>
+    /// <exception cref="ConstraintException">The vocabulary has none.</exception>
+    public static Dictionary<string, int> MarkerIds(Tokenizer tokenizer)
     {
         var ids = new Dictionary<string, int>();
         foreach (string marker in (string[])[.. s_notInText, .. s_inText, Markers.CallOpen])
@@ -33,7 +37,7 @@ internal sealed class ToolCallGrammar
                 : throw new ConstraintException($"The vocabulary has no token '{marker}', so it has no tool calls of GLM's form.");
         }
 
-        _text = new MarkedText(_grammar, ids);
+        return ids;
     }
 
     /// <summary>Compiles the grammar of a turn.</summary>
@@ -132,18 +136,24 @@ internal sealed class ToolCallGrammar
         _grammar.Text(start, Encoding.UTF8.GetBytes(tool.Name), named);
         bool loose = tool.Parameters is null || Strict(tool) == false;
         using JsonDocument schema = JsonDocument.Parse(loose ? "{}" : tool.Parameters!.ToJson(), new JsonDocumentOptions { MaxDepth = 512 });
+        Arguments(_grammar, _languages, _text, schema.RootElement, loose, closes: true, named, end);
+    }
+
+    /// <summary>Adds the arguments of a call, and its closing tag when they are to have it.</summary>
+    public static void Arguments(GrammarBuilder grammar, LanguageArena languages, MarkedText text, JsonElement schema, bool loose, bool closes, int start, int end)
+    {
         // The first closing tag ends a value, wherever it stands.
-        Language strings = _languages.Complement(
-            _languages.Sequence(_languages.AnyText, _languages.Sequence(_languages.Literal(Markers.ValueClose), _languages.AnyText)));
+        Language strings = languages.Complement(
+            languages.Sequence(languages.AnyText, languages.Sequence(languages.Literal(Markers.ValueClose), languages.AnyText)));
         ValueGrammar values = JsonSchema.Values(
-            _grammar, _languages, schema.RootElement, new JsonSchemaOptions(), out Formula root, new StringSurroundings(strings, _text.Ids(ArgumentForm.InValues)));
+            grammar, languages, schema, new JsonSchemaOptions(), out Formula root, new StringSurroundings(strings, text.Ids(ArgumentForm.InValues)));
         FormulaArena formulas = values.Formulas;
         Formula arguments = values.Restrict(root, ValueKinds.Object);
-        bool open = loose || (schema.RootElement.ValueKind == JsonValueKind.Object && schema.RootElement.TryGetProperty("additionalProperties", out _));
-        Language declared = _languages.Union(FormulaArena.Counts(arguments).Where(c => c.Name is not null).Select(c => _languages.Literal(c.Name!)));
-        Language keys = open ? _languages.Union(declared, RegexLanguage.Whole(_languages, "[A-Za-z_][A-Za-z0-9_]*")) : declared;
-        arguments = formulas.And(arguments, formulas.Members(_languages.Complement(keys), null, formulas.True, 0, 0));
-        new ObjectGrammar(values, new ArgumentForm(values, _text), anyOrder: false).Write(arguments, named, end);
+        bool open = loose || (schema.ValueKind == JsonValueKind.Object && schema.TryGetProperty("additionalProperties", out _));
+        Language declared = languages.Union(FormulaArena.Counts(arguments).Where(c => c.Name is not null).Select(c => languages.Literal(c.Name!)));
+        Language keys = open ? languages.Union(declared, RegexLanguage.Whole(languages, "[A-Za-z_][A-Za-z0-9_]*")) : declared;
+        arguments = formulas.And(arguments, formulas.Members(languages.Complement(keys), null, formulas.True, 0, 0));
+        new ObjectGrammar(values, new ArgumentForm(values, text, closes), anyOrder: false).Write(arguments, start, end);
         values.Finish();
     }
 
