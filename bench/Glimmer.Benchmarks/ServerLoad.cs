@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using Glimmer.Inference;
 using Glimmer.Server;
@@ -10,13 +9,15 @@ using Glimmer.Server.Turns;
 namespace Glimmer.Benchmarks;
 
 /// <summary>
-/// <c>load [--seconds 180] [--clients 64] [--kills 100] [--tokens 64]</c>: streaming clients on the embedded model over loopback, clients whose connection breaks in the middle of a stream,
-/// and the server's own cost of a token with a scripted model. One JSON line each; exit 1 when a request fails, memory grows, or pages stay referenced.
+/// <c>load [--seconds 180] [--clients 64] [--kills 100] [--tokens 64]</c>: streaming clients on the embedded model over loopback, client processes that are killed (SIGKILL) in the middle of a
+/// stream, and the server's own cost of a token with a scripted model. One JSON line each; exit 1 when a request fails, memory grows, or pages stay referenced.
 /// </summary>
 internal static class ServerLoad
 {
     public static int Run(string[] args)
     {
+        if (GemmBenchmark.Option(args, "--victim", "") is { Length: > 0 } address)
+            return VictimAsync(new Uri(address), Number(args, "--tokens", "64")).GetAwaiter().GetResult();
         int seconds = Number(args, "--seconds", "180"), clients = Number(args, "--clients", "64"), kills = Number(args, "--kills", "100"), tokens = Number(args, "--tokens", "64");
         bool isGood = OverheadAsync().GetAwaiter().GetResult();
         return isGood & LoadAsync(seconds, clients, kills, tokens).GetAwaiter().GetResult() ? 0 : 1;
@@ -64,7 +65,7 @@ internal static class ServerLoad
             $$"""{"bench":"load","clients":{{clients}},"seconds":{{seconds}},"requests":{{done}},"failed":{{failed}},"tok_per_s":{{tokensPerSecond:F1}},"gap_ms_p50":{{At(gaps, 0.5):F1}},"gap_ms_p99":{{At(gaps, 0.99):F1}},"memory_mb_early":{{early >> 20}},"memory_mb_late":{{late >> 20}}}"""));
 
         for (int i = 0; i < kills; i++)
-            await BreakAsync(server.Address, i, tokens * 4);
+            await KillAsync(server.Address, i, tokens * 4);
         for (int i = 0; i < 100 && engine.Statistics.Running + engine.Statistics.Waiting > 0; i++)
             await Task.Delay(50);
         EngineStatistics after = engine.Statistics;
@@ -104,17 +105,34 @@ internal static class ServerLoad
     private static string Body(string prompt, int tokens) =>
         $$"""{"model":"m","stream":true,"max_tokens":{{tokens}},"messages":[{"role":"user","content":"{{prompt}}"}]}""";
 
-    // A connection that is reset in the middle of a stream, as when its process is killed.
-    private static async Task BreakAsync(Uri address, int number, int tokens)
+    // A process of its own that is killed while its answer comes, after 1 to 5 pieces of it.
+    private static async Task KillAsync(Uri address, int number, int tokens)
     {
-        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { LingerState = new LingerOption(true, 0) };
-        await socket.ConnectAsync(address.Host, address.Port);
-        string body = Body($"Count to {number + 1000}.", tokens);
-        await socket.SendAsync(Encoding.UTF8.GetBytes($"POST /v1/chat/completions HTTP/1.1\r\nHost: {address.Authority}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
-        var buffer = new byte[4096];
-        for (int reads = 0; reads <= number % 5 && await socket.ReceiveAsync(buffer) > 0; reads++)
+        string[] own = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) != "dotnet" ? [path] : ["dotnet", Path.Combine(AppContext.BaseDirectory, "Glimmer.Benchmarks.dll")];
+        var start = new ProcessStartInfo(own[0]) { RedirectStandardOutput = true };
+        foreach (string argument in (string[])[.. own[1..], "load", "--victim", address.ToString(), "--tokens", tokens.ToString(CultureInfo.InvariantCulture)])
+            start.ArgumentList.Add(argument);
+        using Process victim = Process.Start(start)!;
+        for (int piece = 0; piece <= number % 5; piece++)
+            await victim.StandardOutput.ReadLineAsync();
+        victim.Kill();
+        await victim.WaitForExitAsync();
+    }
+
+    // Streams until it is killed; a line for each piece that came.
+    private static async Task<int> VictimAsync(Uri address, int tokens)
+    {
+        using var http = new HttpClient { BaseAddress = address };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions") { Content = new StringContent(Body("Count to 1000.", tokens), Encoding.UTF8, new MediaTypeHeaderValue("application/json")) };
+        using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        while (await reader.ReadLineAsync() is { } line)
         {
+            if (line.Length > 0)
+                Console.WriteLine("piece");
         }
+
+        return 0;
     }
 
     // What HTTP, JSON, detokenizer and parser cost a token when the model costs nothing.

@@ -26,6 +26,7 @@ internal sealed class ServeCommand : Command
     private readonly Option<string?> _usage = new("--usage-db") { Description = "Keep a log of usage: a SQLite file, or a connection string of PostgreSQL.", HelpName = "database" };
     private readonly Option<string?> _prices = new("--prices") { Description = "JSON file with prices of models, per million tokens.", HelpName = "path" };
     private readonly Option<bool> _metricsKey = new("--metrics-auth") { Description = "Let /metrics need a key." };
+    private readonly Option<int?> _metricsPort = NumberOption.Create("--metrics-port", "Serve /metrics on a port of its own, and there only. Default: the server's port.", 1, 65535);
     private readonly Option<string[]> _weightRoots = new("--allow-weight-root") { Description = "Folder that /update_weights_from_disk may load from; repeatable.", HelpName = "path" };
     private readonly Option<bool> _strict = new("--strict-max-tokens") { Description = "Refuse requests for more tokens than the context has left, instead of cutting." };
     private readonly Option<string> _thinking = new("--default-thinking") { Description = "Whether models think when a request does not say: on, off, model.", DefaultValueFactory = _ => "model" };
@@ -63,7 +64,7 @@ internal sealed class ServeCommand : Command
         Options.First(option => option.Name == "--model").Aliases.Add("--model-path");
         _engine = new EngineArguments().AddTo(this);
         _log = new LogArguments().AddTo(this);
-        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _weightRoots, _strict,
+        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _metricsPort, _weightRoots, _strict,
             _thinking, _preserve, _sampling, _thinkingTokens, _origins, _bytes, _requestTimeout, _queueTimeout, _grace, _images, _anthropicThinking, _seed,
             _rate, _template, _templateValues, _weightVersion, _noWarmup])
             Add(option);
@@ -142,6 +143,7 @@ internal sealed class ServeCommand : Command
                 UsageDatabase = parsed.GetValue(_usage),
                 Prices = parsed.GetValue(_prices) is { } prices ? PriceTable.Parse(File.ReadAllText(prices)) : PriceTable.Free,
                 MetricsNeedKey = parsed.GetValue(_metricsKey),
+                MetricsPort = parsed.GetValue(_metricsPort),
                 WeightRoots = parsed.GetValue(_weightRoots) ?? [],
                 Host = parsed.GetValue(_host)!,
                 Port = parsed.GetValue(_port),

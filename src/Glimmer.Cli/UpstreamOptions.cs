@@ -33,7 +33,6 @@ internal static class UpstreamOptions
         ("--speculative-eagle-topk", "1", "drafts are a chain."),
         ("--stream-interval", "1", "every token is sent when it is made."),
         ("--watchdog-timeout", "", "limit requests with --request-timeout and --queue-timeout."),
-        ("--metrics-port", "", "/metrics is on the server's own port; --metrics-auth protects it."),
         ("--enable-auto-tool-choice", "true", "a request turns calls off with tool_choice none."),
         ("--disable-auto-tool-choice --no-enable-auto-tool-choice", "", "a request turns calls off with tool_choice none."),
         ("--enable-prefix-caching", "true", "turn it off with --disable-radix-cache."),

@@ -39,7 +39,15 @@ public static class GlimmerEndpoints
         IReadOnlyList<IDialect> dialects = Dialects.Create(state);
         var boundary = new ErrorBoundary(dialects, app.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("Glimmer.Server"));
         var access = new AccessCheck(state.Options);
-        app.Use(next => context => CrossOrigin.Handle(context, state.Options.AllowedOrigins) ? Task.CompletedTask : boundary.InvokeAsync(context, next));
+        app.Use(next => async context =>
+        {
+            if (CrossOrigin.Handle(context, state.Options.AllowedOrigins))
+                return;
+            await boundary.InvokeAsync(context, next).ConfigureAwait(false);
+            state.Http.Add(context, boundary.DialectOf(context.Request.Path).Name);
+        });
+        if (state.Options.MetricsPort is { } port)
+            app.Use(next => context => IsOnRightPort(context, port) ? next(context) : throw new ApiException(ApiErrorKind.NotFound, $"There is no {context.Request.Path} on this port."));
         app.UseRouting();
         app.Use(next => async context =>
         {
@@ -65,6 +73,10 @@ public static class GlimmerEndpoints
         });
         return app;
     }
+
+    // Health is on both.
+    private static bool IsOnRightPort(HttpContext context, int metricsPort) =>
+        context.Request.Path == "/health" || context.Connection.LocalPort == metricsPort == (context.Request.Path == "/metrics");
 
     /// <summary>Gives the server its model; requests are taken from now on.</summary>
     /// <param name="app">The application.</param>

@@ -19,10 +19,12 @@ public sealed class GlimmerServer : IAsyncDisposable
 
     private readonly WebApplication _app;
 
-    private GlimmerServer(WebApplication app) => _app = app;
+    private readonly int? _metricsPort;
+
+    private GlimmerServer(WebApplication app, int? metricsPort) => (_app, _metricsPort) = (app, metricsPort);
 
     /// <summary>The address it listens on, such as <c>http://127.0.0.1:30000</c>.</summary>
-    public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+    public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First(address => new Uri(address).Port != _metricsPort));
 
     /// <summary>Starts to listen. Until <see cref="Use"/> every request but health answers 503.</summary>
     /// <param name="options">How the model is served.</param>
@@ -35,7 +37,8 @@ public sealed class GlimmerServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(options);
         options.Check();
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "glimmer" });
-        builder.WebHost.UseKestrelCore().UseUrls($"http://{(options.Host.Contains(':', StringComparison.Ordinal) && !options.Host.StartsWith('[') ? $"[{options.Host}]" : options.Host)}:{options.Port}");
+        string host = options.Host.Contains(':', StringComparison.Ordinal) && !options.Host.StartsWith('[') ? $"[{options.Host}]" : options.Host;
+        builder.WebHost.UseKestrelCore().UseUrls([$"http://{host}:{options.Port}", .. options.MetricsPort is { } metrics ? [$"http://{host}:{metrics}"] : (string[])[]]);
         builder.Services.Configure<KestrelServerOptions>(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -64,7 +67,7 @@ public sealed class GlimmerServer : IAsyncDisposable
             throw;
         }
 
-        return new GlimmerServer(app);
+        return new GlimmerServer(app, options.MetricsPort);
     }
 
     /// <summary>Takes requests for a model from now on.</summary>

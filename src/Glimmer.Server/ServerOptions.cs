@@ -70,6 +70,9 @@ public sealed record ServerOptions
     /// <summary>Whether <c>/metrics</c> needs a key.</summary>
     public bool MetricsNeedKey { get; init; }
 
+    /// <summary>Port of <c>/metrics</c>, which then answers there only, and nothing but it and <c>/health</c> does; null for the port of everything else.</summary>
+    public int? MetricsPort { get; init; }
+
     /// <summary>Where requests are charged: a SQLite file, or a connection string of PostgreSQL; null for nowhere.</summary>
     public string? UsageDatabase { get; init; }
 
@@ -90,6 +93,8 @@ public sealed record ServerOptions
             throw new ArgumentException("ModelNames must hold at least one name, none of them empty.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxRequestBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(Port);
+        if (MetricsPort is <= 0 or > 65535 || MetricsPort == Port)
+            throw new ArgumentException($"MetricsPort is {MetricsPort}; expected a port of its own, 1 to 65535. Leave it out to have /metrics on the port of everything else.");
         ArgumentOutOfRangeException.ThrowIfLessThan(RequestsPerMinute ?? 1, 1, nameof(RequestsPerMinute));
         if (OtlpEndpoint is { } collector && (!collector.IsAbsoluteUri || collector.Scheme is not ("http" or "https")))
             throw new ArgumentException($"OtlpEndpoint is '{collector}'; expected an address such as http://127.0.0.1:4318.");

@@ -1,6 +1,7 @@
 using Glimmer.Server.Accounting;
 using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Http;
+using Glimmer.Server.Metrics;
 using Glimmer.Server.Turns;
 
 namespace Glimmer.Server;
@@ -34,6 +35,9 @@ internal sealed class ServerState : IAsyncDisposable
 
     /// <summary>Limits the requests of each key; null for no limit.</summary>
     public RateLimit? Limit { get; }
+
+    /// <summary>Counts of answers.</summary>
+    public HttpCounts Http { get; } = new();
 
     /// <summary>Traces and metrics.</summary>
     public Telemetry Telemetry { get; }

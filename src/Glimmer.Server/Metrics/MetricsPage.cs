@@ -74,6 +74,10 @@ internal sealed class MetricsPage(ServerState state)
             (turns.Ends(TurnEnd.Aborted), "finished_reason=\"abort\""));
         page.Vllm("spec_decode_num_draft_tokens_total", "counter", now.DraftedTokens);
         page.Vllm("spec_decode_num_accepted_tokens_total", "counter", now.AcceptedTokens);
+        page.Vllm("spec_decode_num_drafts_total", "counter", now.Drafts);
+        page.Vllm("spec_decode_num_accepted_tokens_per_pos_total", "counter", [.. now.AcceptedByPlace.Select((count, place) => ((double)count, $"position=\"{place}\""))]);
+        StepSizes sizes = now.Sizes ?? new StepSizes(new long[StepSizes.Bounds.Count + 1], 0);
+        page.Vllm("iteration_tokens_total", [.. StepSizes.Bounds.Select(bound => (double)bound)], sizes.Counts, sizes.Positions);
         page.Vllm("time_to_first_token_seconds", turns.FirstTokenVllm);
         page.Vllm("inter_token_latency_seconds", turns.BetweenTokensVllm);
         page.Vllm("e2e_request_latency_seconds", turns.WholeVllm);
@@ -86,6 +90,10 @@ internal sealed class MetricsPage(ServerState state)
         page.Own("steps_total", "counter", now.Steps);
         page.Own("prefix_cache_blocks", "gauge", now.PrefixBlocks);
         page.Own("live_requests", "gauge", runner.Live.Count);
+        page.Own("client_disconnects_total", "counter", state.Http.Disconnects);
+        page.Own(
+            "http_responses_total", "counter",
+            [.. state.Http.Answers.Select(answer => ((double)answer.Count, $"dialect=\"{answer.Key.Dialect}\",endpoint=\"{answer.Key.Endpoint}\",status=\"{answer.Key.Status}\""))]);
         page.Own("weight_version_info", "gauge", 1, $"version=\"{runner.Model.Control?.Version ?? "default"}\"");
         return page.ToString();
     }
@@ -112,9 +120,20 @@ internal sealed class MetricsPage(ServerState state)
 
         public void Own(string name, string type, double value, string labels = "") => Value("glimmer:" + name, type, vllm[..vllm.IndexOf(',', StringComparison.Ordinal)], (value, labels));
 
+        public void Own(string name, string type, params ReadOnlySpan<(double Value, string Labels)> values) => Value("glimmer:" + name, type, vllm[..vllm.IndexOf(',', StringComparison.Ordinal)], values);
+
         public void Sglang(string name, Histogram histogram) => Counts("sglang:" + name, sglang, histogram);
 
         public void Vllm(string name, Histogram histogram) => Counts("vllm:" + name, vllm, histogram);
+
+        public void Vllm(string name, IReadOnlyList<double> bounds, IReadOnlyList<long> counts, double sum)
+        {
+            var upTo = new long[counts.Count];
+            long count = 0;
+            for (int i = 0; i < upTo.Length; i++)
+                upTo[i] = count += counts[i];
+            Counts("vllm:" + name, vllm, bounds, upTo, sum);
+        }
 
         public override string ToString() => _text.ToString();
 
@@ -127,10 +146,15 @@ internal sealed class MetricsPage(ServerState state)
 
         private void Counts(string name, string labels, Histogram histogram)
         {
-            Head(name, "histogram");
             (long[] upTo, double sum) = histogram.Read();
-            for (int i = 0; i < histogram.Bounds.Count; i++)
-                Line(name + "_bucket", $"{labels},le=\"{Number(histogram.Bounds[i])}\"", upTo[i]);
+            Counts(name, labels, histogram.Bounds, upTo, sum);
+        }
+
+        private void Counts(string name, string labels, IReadOnlyList<double> bounds, long[] upTo, double sum)
+        {
+            Head(name, "histogram");
+            for (int i = 0; i < bounds.Count; i++)
+                Line(name + "_bucket", $"{labels},le=\"{Number(bounds[i])}\"", upTo[i]);
             Line(name + "_bucket", labels + ",le=\"+Inf\"", upTo[^1]);
             Line(name + "_sum", labels, sum);
             Line(name + "_count", labels, upTo[^1]);

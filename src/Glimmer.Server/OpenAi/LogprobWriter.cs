@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Server.Turns;
 using Glimmer.Tokenization;
@@ -36,6 +37,14 @@ internal static class LogprobWriter
         json.WriteEndObject();
     }
 
+    /// <summary>The same as data, in the form of <c>/v1/responses</c>.</summary>
+    public static DataArray Of(Tokenizer tokenizer, IEnumerable<TokenMade> tokens, int top) => new(tokens.Select(made =>
+    {
+        DataObject token = Of(tokenizer, made.Token.Token, made.Token.Logprob);
+        token["top_logprobs"] = new DataArray((made.Token.Alternatives?.Model ?? []).Take(top).Select(other => (DataValue)Of(tokenizer, other.Token, other.Logprob)));
+        return (DataValue)token;
+    }));
+
     /// <summary>The member <c>prompt_logprobs</c>, in vLLM's form: null for the first token, then one object a token.</summary>
     public static void WritePrompt(Utf8JsonWriter json, Tokenizer tokenizer, IReadOnlyList<int> prompt, IReadOnlyList<float> logprobs)
     {
@@ -60,6 +69,12 @@ internal static class LogprobWriter
 
     /// <summary>JSON has no infinity.</summary>
     public static float Finite(float logprob) => Math.Max(logprob, -9999f);
+
+    private static DataObject Of(Tokenizer tokenizer, int token, float logprob)
+    {
+        byte[] bytes = tokenizer.HasToken(token) ? [.. tokenizer.TokenBytes(token)] : [];
+        return new DataObject { { "token", TextOf(tokenizer, token) }, { "logprob", DataValue.From((double)Finite(logprob)) }, { "bytes", new DataArray(bytes.Select(b => (DataValue)(int)b)) } };
+    }
 
     private static void WriteToken(Utf8JsonWriter json, Tokenizer tokenizer, int token, float logprob)
     {

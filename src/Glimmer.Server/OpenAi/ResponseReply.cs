@@ -3,6 +3,7 @@ using System.Text.Json;
 using Glimmer.Chat;
 using Glimmer.Server.Http;
 using Glimmer.Server.Turns;
+using Glimmer.Tokenization;
 
 namespace Glimmer.Server.OpenAi;
 
@@ -11,8 +12,12 @@ namespace Glimmer.Server.OpenAi;
 /// <param name="model">The name that the client used.</param>
 /// <param name="tools">The tools of the request.</param>
 /// <param name="now">The time of the answer.</param>
-internal sealed class ResponseReply(Fields body, string model, ResponseTools tools, DateTimeOffset now)
+/// <param name="turn">What was asked for.</param>
+/// <param name="tokenizer">The vocabulary, for the tokens of log-probabilities.</param>
+internal sealed class ResponseReply(Fields body, string model, ResponseTools tools, DateTimeOffset now, TurnRequest turn, Tokenizer tokenizer)
 {
+    private readonly List<TokenMade> _made = []; // Tokens whose text has not been given yet.
+    private readonly List<DataValue> _logprobs = []; // Of the message that is open.
     private readonly long _created = now.ToUnixTimeSeconds();
     private readonly bool _seals = body.TextOrTexts("include").Contains("reasoning.encrypted_content");
     private readonly List<DataObject> _items = [];
@@ -54,17 +59,21 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
     {
         switch (item)
         {
+            case TokenMade { Region: TokenRegion.Answer } made when turn.Logprobs:
+                _made.Add(made);
+                break;
             case ThinkingPart thinking:
                 Open(stream, ItemKind.Reasoning);
                 _text.Append(thinking.Text);
-                AddPartEvent(stream, "response.reasoning_text.delta", "delta", thinking.Text, hasLogprobs: false);
+                AddPartEvent(stream, "response.reasoning_text.delta", "delta", thinking.Text, null);
                 break;
             case TextPart text:
                 Open(stream, ItemKind.Message);
                 _text.Append(text.Text);
-                AddPartEvent(stream, "response.output_text.delta", "delta", text.Text, hasLogprobs: true);
+                AddPartEvent(stream, "response.output_text.delta", "delta", text.Text, Taken());
                 break;
             case CallStarted call:
+                _made.Clear(); // The call's own.
                 Close(stream);
                 _tool = tools.Called(call.Name);
                 (_callId, _calledName) = (call.Id, _tool?.Name ?? call.Name);
@@ -78,9 +87,11 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
             case CallEnded call:
                 string whole = _tool?.IsCustom == true ? call.Call.Arguments.Find("input")?.AsString ?? "" : _text.Length == 0 ? "{}" : _text.ToString();
                 _text.Clear().Append(whole);
+                _made.Clear();
                 Close(stream);
                 break;
             case CallCut:
+                _made.Clear();
                 Close(stream, "incomplete");
                 break;
             case AnswerFinished { End: TurnEnd.Aborted }:
@@ -127,6 +138,7 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
         json.WriteData("tool_choice", body.Value("tool_choice") ?? "auto");
         // Only the kinds that every version of the SDKs knows.
         json.WriteData("tools", new DataArray(body.List("tools").Where(tool => (tool as DataObject)?.Find("type")?.AsString is "function" or "custom")));
+        json.WriteNumber("top_logprobs", turn.TopLogprobs);
         json.WriteData("top_p", body.Value("top_p") ?? DataValue.From(1.0));
         json.WriteData("truncation", body.Value("truncation") ?? "disabled");
         WriteUsage(json);
@@ -167,11 +179,12 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
         switch (_open)
         {
             case ItemKind.Reasoning:
-                AddPartEvent(stream, "response.reasoning_text.done", "text", text, hasLogprobs: false);
+                AddPartEvent(stream, "response.reasoning_text.done", "text", text, null);
                 AddPart(stream, "response.content_part.done", text);
                 break;
             case ItemKind.Message:
-                AddPartEvent(stream, "response.output_text.done", "text", text, hasLogprobs: true);
+                Taken();
+                AddPartEvent(stream, "response.output_text.done", "text", text, new DataArray(_logprobs));
                 AddPart(stream, "response.content_part.done", text);
                 break;
             case ItemKind.Call when _tool?.IsCustom == true:
@@ -186,6 +199,7 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
         DataObject item = Item(status, isOpen: false);
         AddEvent(stream, "response.output_item.done", json => json.WriteData("item", item));
         _items.Add(item);
+        _logprobs.Clear();
         _open = ItemKind.None;
     }
 
@@ -220,8 +234,17 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
         return item;
     }
 
-    private static DataObject TextPartOf(string text) =>
-        new() { { "type", "output_text" }, { "text", text }, { "annotations", new DataArray([]) }, { "logprobs", new DataArray([]) } };
+    private DataObject TextPartOf(string text) =>
+        new() { { "type", "output_text" }, { "text", text }, { "annotations", new DataArray([]) }, { "logprobs", new DataArray(_logprobs) } };
+
+    // The log-probabilities of the tokens since the last text; empty when they were not asked for.
+    private DataArray Taken()
+    {
+        DataArray taken = LogprobWriter.Of(tokenizer, _made, turn.TopLogprobs);
+        _made.Clear();
+        _logprobs.AddRange(taken);
+        return taken;
+    }
 
     private void AddPart(EventStream? stream, string type, string text) => AddEvent(stream, type, json =>
     {
@@ -230,16 +253,13 @@ internal sealed class ResponseReply(Fields body, string model, ResponseTools too
         json.WriteData("part", _open == ItemKind.Message ? TextPartOf(text) : new DataObject { { "type", "reasoning_text" }, { "text", text } });
     });
 
-    private void AddPartEvent(EventStream? stream, string type, string name, string text, bool hasLogprobs) => AddEvent(stream, type, json =>
+    private void AddPartEvent(EventStream? stream, string type, string name, string text, DataArray? logprobs) => AddEvent(stream, type, json =>
     {
         json.WriteString("item_id", _itemId);
         json.WriteNumber("content_index", 0);
         json.WriteString(name, text);
-        if (hasLogprobs)
-        {
-            json.WriteStartArray("logprobs");
-            json.WriteEndArray();
-        }
+        if (logprobs is not null)
+            json.WriteData("logprobs", logprobs);
     });
 
     private void AddCallEvent(EventStream? stream, string type, string name, string text, bool withName) => AddEvent(stream, type, json =>

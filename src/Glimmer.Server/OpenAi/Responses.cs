@@ -25,7 +25,7 @@ internal sealed class Responses(ServerState state)
         bool isStream = body.Flag("stream") ?? false;
         TurnRequest request = new ResponsesReader(state.Options).Read(body, RequestIds.Of(context), earlier, tools);
         Turn turn = await state.Runner.StartAsync(request with { Account = Account.Of(context, model, "responses") }, context.RequestAborted).ConfigureAwait(false);
-        var reply = new ResponseReply(body, model.Length > 0 ? model : state.Options.ModelNames[0], tools, state.Time.GetUtcNow());
+        var reply = new ResponseReply(body, model.Length > 0 ? model : state.Options.ModelNames[0], tools, state.Time.GetUtcNow(), request, state.Runner.Model.Tokenizer);
         if (isStream)
             await StreamAsync(context, turn, reply).ConfigureAwait(false);
         else

@@ -40,6 +40,7 @@ internal sealed class ResponsesReader(ServerOptions options)
             Sampling = new SamplingChoice { Temperature = body.Number("temperature", 0, 2), TopP = body.Number("top_p", 0, 1, excludeLeast: true) },
             MaxTokens = body.Integer("max_output_tokens", 1),
             Format = text?.Object("format") is { } format ? SharedFields.ResponseFormat(format) : null,
+            Logprobs = body.TextOrTexts("include").Contains("message.output_text.logprobs"),
             TopLogprobs = body.Integer("top_logprobs", 0, 20) ?? 0,
         };
         return Choice(body, request, tools);

@@ -37,12 +37,17 @@ internal sealed class EngineCore : IDisposable
     private long _generatedTokens;
     private long _draftedTokens;
     private long _acceptedTokens;
+    private long _verifiedDrafts;
+    private long _positions;
+    private readonly long[] _acceptedByPlace;
+    private readonly long[] _stepSizes = new long[StepSizes.Bounds.Count + 1];
 
     public EngineCore(CausalLm model, Compute compute, EngineOptions options, Tokenizer? tokenizer)
     {
         options.Check();
         (_model, _compute, _options, _tokenizer) = (model, compute, options, tokenizer);
         _routes = new RoutedExpertRecorder(model);
+        _acceptedByPlace = new long[options.MaxDrafts];
         int context = options.ContextLength == 0 ? model.Config.MaxPositionEmbeddings : options.ContextLength;
         _cache = model.NewCache(Blocks(model, options, context), options.CacheType);
         ContextLength = (int)Math.Min(context, (long)_cache.MaxBlocks * KeyValueLayout.PagePositions);
@@ -86,7 +91,12 @@ internal sealed class EngineCore : IDisposable
     public EngineStatistics Statistics => new(
         _scheduler.Running.Count, _scheduler.Waiting.Count, _steps, _promptTokens, _scheduler.CachedTokens, _generatedTokens, _scheduler.Preemptions, _draftedTokens,
         _acceptedTokens, _cache.BlocksInUse, _tree.BlockCount, _cache.MaxBlocks, _scheduler.WeightVersion)
-    { Experts = _model.ExpertStatistics };
+    {
+        Experts = _model.ExpertStatistics,
+        Drafts = _verifiedDrafts,
+        AcceptedByPlace = [.. _acceptedByPlace],
+        Sizes = new StepSizes([.. _stepSizes], _positions),
+    };
 
     /// <summary>Throws when a request cannot be taken.</summary>
     public void Check(GenerationRequest request)
@@ -197,6 +207,8 @@ internal sealed class EngineCore : IDisposable
         if (_step.Count == 0)
             return;
         _steps++;
+        _positions += _batch.TokenCount;
+        _stepSizes[StepSizes.Place(_batch.TokenCount)]++;
         _compute.Begin();
         Tensor hidden = _returnRoutes ? _routes.Forward(_model, _compute, _batch) : _model.Forward(_compute, _batch);
         ScorePrompts(hidden);
@@ -274,6 +286,7 @@ internal sealed class EngineCore : IDisposable
         {
             _batch.AddCached(sequence.Cache!, tokens, sequence.FirstPosition, sequence.Drafts.AsSpan(0, sequence.DraftCount), sequence.Adapter.Number);
             _draftedTokens += sequence.DraftCount;
+            _verifiedDrafts++;
         }
 
         // Logits of the last known token and of every draft.
@@ -301,7 +314,7 @@ internal sealed class EngineCore : IDisposable
             int token = Choose(sequence, rows.F32.Slice((sequence.FirstLogits + row) * vocabulary, vocabulary), lastRow + row, row < drafts ? Forced(sequence, row) : null);
             if (row == drafts || token != sequence.Drafts[row])
                 break;
-            accepted++;
+            _acceptedByPlace[accepted++]++;
         }
 
         // A draft that was kept is in the cache already; the newest token never is.

@@ -20,6 +20,15 @@ public sealed record EngineStatistics(
     int Running, int Waiting, long Steps, long PromptTokens, long CachedTokens, long GeneratedTokens, long Preemptions, long DraftedTokens, long AcceptedTokens,
     int BlocksInUse, int PrefixBlocks, int MaxBlocks, int WeightVersion)
 {
+    /// <summary>Drafts of one or more tokens that were verified.</summary>
+    public long Drafts { get; init; }
+
+    /// <summary>Drafted tokens that were right, by their place in the draft.</summary>
+    public IReadOnlyList<long> AcceptedByPlace { get; init; } = [];
+
+    /// <summary>How many positions the steps computed: prompts, answers and drafts together.</summary>
+    public StepSizes? Sizes { get; init; }
+
     /// <summary>How often experts were found in memory; null when all weights are there.</summary>
     public ExpertStatistics? Experts { get; init; }
 }

@@ -66,6 +66,53 @@ public class EngineServerTests
         Assert.True(server.Engine.Statistics.GeneratedTokens < 8000);
     }
 
+    [Theory]
+    [InlineData("/v1/chat/completions", """{"model":"glm-4.7","max_tokens":8000,"messages":[{"role":"user","content":"?"}],"stream":STREAM}""")]
+    [InlineData("/v1/completions", """{"model":"glm-4.7","max_tokens":8000,"prompt":"?","n":2,"stream":STREAM}""")]
+    [InlineData("/v1/responses", """{"model":"glm-4.7","max_output_tokens":8000,"input":"?","stream":STREAM}""")]
+    [InlineData("/v1/messages", """{"model":"glm-4.7","max_tokens":8000,"messages":[{"role":"user","content":"?"}],"stream":STREAM}""")]
+    [InlineData("/v1beta/models/glm-4.7:generateContent", """{"contents":[{"parts":[{"text":"?"}]}],"generationConfig":{"maxOutputTokens":8000}}""")]
+    [InlineData("/v1beta/models/glm-4.7:streamGenerateContent?alt=sse", """{"contents":[{"parts":[{"text":"?"}]}],"generationConfig":{"maxOutputTokens":8000}}""")]
+    [InlineData("/generate", """{"text":["The","An"],"sampling_params":{"max_new_tokens":8000},"stream":STREAM}""")]
+    public async Task A_client_of_any_API_that_leaves_is_gone_within_a_step(string path, string body)
+    {
+        await using EngineServer server = await EngineServer.StartAsync();
+        foreach (string stream in body.Contains("STREAM", StringComparison.Ordinal) ? (string[])["false", "true"] : [""])
+        {
+            long before = server.Engine.Statistics.GeneratedTokens;
+            long steps = await LeaveAsync(server, body.Replace("STREAM", stream, StringComparison.Ordinal), () => server.Engine.Statistics.GeneratedTokens > before, path);
+            Assert.InRange(steps, 0, 1);
+        }
+
+        // It is counted when the handler has noticed, which may be after the engine has.
+        string metrics = "";
+        for (int i = 0; i < 500 && !metrics.Contains("glimmer:client_disconnects_total{model_name=\"glm-4.7\"} " + (body.Contains("STREAM", StringComparison.Ordinal) ? "2" : "1"), StringComparison.Ordinal); i++)
+        {
+            await Task.Delay(10);
+            metrics = await server.Client.GetStringAsync("/metrics");
+        }
+
+        Assert.Contains("glimmer:client_disconnects_total{model_name=\"glm-4.7\"} " + (body.Contains("STREAM", StringComparison.Ordinal) ? "2" : "1") + "\n", metrics, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Steps_and_drafts_are_counted_as_vLLM_counts_them()
+    {
+        await using EngineServer server = await EngineServer.StartAsync(new EngineOptions { Drafts = DraftSource.PromptLookup });
+        await server.PostAsync("/generate", Generate([.. Enumerable.Repeat(5, 60)], "\"max_new_tokens\":30,\"temperature\":0,\"ignore_eos\":true"));
+        EngineStatistics now = server.Engine.Statistics;
+        Assert.True(now.Drafts > 0 && now.DraftedTokens >= now.Drafts);
+        Assert.Equal(now.AcceptedTokens, now.AcceptedByPlace.Sum());
+        Assert.Equal(now.Steps, now.Sizes!.Counts.Sum());
+        Assert.True(now.Sizes.Positions >= 60 + now.DraftedTokens);
+        string page = await server.Client.GetStringAsync("/metrics");
+        const string Labels = "{model_name=\"glm-4.7\",engine=\"0\"";
+        Assert.Contains($"vllm:spec_decode_num_drafts_total{Labels}}} {now.Drafts}\n", page, StringComparison.Ordinal);
+        Assert.Contains($"vllm:spec_decode_num_accepted_tokens_per_pos_total{Labels},position=\"0\"}} {now.AcceptedByPlace[0]}\n", page, StringComparison.Ordinal);
+        Assert.Contains($"vllm:iteration_tokens_total_count{Labels}}} {now.Steps}\n", page, StringComparison.Ordinal);
+        Assert.Contains("glimmer:http_responses_total{model_name=\"glm-4.7\",dialect=\"native\",endpoint=\"/generate\",status=\"200\"} 1\n", page, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_client_that_leaves_while_its_grammar_is_compiled_leaves_no_pages()
     {
@@ -188,17 +235,20 @@ public class EngineServerTests
     }
 
     // Sends a request, stops the engine when a phase is reached, breaks the connection there, and lets the engine go on.
-    private static async Task LeaveAsync(EngineServer server, string body, Func<bool> isReached)
+    // The steps that the engine made between both.
+    private static async Task<long> LeaveAsync(EngineServer server, string body, Func<bool> isReached, string path = "/generate")
     {
         using var leave = new CancellationTokenSource();
-        Task<HttpResponseMessage> request = server.Client.PostAsync("/generate", EngineServer.Json(body), leave.Token);
+        Task<HttpResponseMessage> request = server.Client.PostAsync(path, EngineServer.Json(body), leave.Token);
         await EngineServer.Until(isReached);
         await server.Engine.PauseAsync(PauseMode.InPlace);
+        long steps = server.Engine.Statistics.Steps;
         await leave.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
         await EngineServer.Until(() => server.Engine.Statistics is { Running: 0, Waiting: 0 });
         await server.Engine.ContinueAsync();
         await server.AssertIdleWithoutPagesAsync();
+        return server.Engine.Statistics.Steps - steps;
     }
 
     private static string Generate(int[] prompt, string sampling) => $$$"""{"input_ids":[{{{string.Join(',', prompt)}}}],"sampling_params":{ {{{sampling}}} }}""";

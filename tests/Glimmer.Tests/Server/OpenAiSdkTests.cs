@@ -62,6 +62,77 @@ public class OpenAiSdkTests
     }
 
     [Fact]
+    public async Task Structured_output_is_valid_under_its_schema()
+    {
+        const string Schema = """{"type":"object","properties":{"city":{"enum":["Lima","Santiago"]},"days":{"type":"integer","minimum":1,"maximum":7}},"required":["city","days"],"additionalProperties":false}""";
+        await using WireServer server = await WireServer.StartAsync((request, _) => new Glimmer.Server.Turns.ScriptedAnswer(ConstrainedText.Short(request.Constraint!())));
+        var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("trip", BinaryData.FromString(Schema), jsonSchemaIsStrict: true) };
+        ChatCompletion answer = await Client(server).CompleteChatAsync([new UserChatMessage("Where to?")], options);
+        Assert.Equal(ChatFinishReason.Stop, answer.FinishReason);
+        Json.Schema.JsonSchema schema = Json.Schema.JsonSchema.FromText(Schema);
+        Assert.True(schema.Evaluate(JsonDocument.Parse(answer.Content[0].Text).RootElement).IsValid, answer.Content[0].Text);
+
+        var streamed = new StringBuilder();
+        await foreach (StreamingChatCompletionUpdate update in Client(server).CompleteChatStreamingAsync([new UserChatMessage("Where to?")], options))
+        {
+            foreach (ChatMessageContentPart part in update.ContentUpdate)
+                streamed.Append(part.Text);
+        }
+
+        Assert.Equal(answer.Content[0].Text, streamed.ToString());
+        ClientResultException wrong = await Assert.ThrowsAsync<ClientResultException>(() => Client(server).CompleteChatAsync(
+            [new UserChatMessage("Where to?")], new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("trip", BinaryData.FromString("""{"type":"nothing"}""")) }));
+        Assert.Equal(400, wrong.Status);
+    }
+
+    [Fact]
+    public async Task A_tool_is_called_and_its_result_answered()
+    {
+        string prompt = "";
+        await using WireServer server = await WireServer.StartAsync((request, _) =>
+        {
+            prompt = SmallVocabulary.Tokenizer.Decode(request.Prompt.Span);
+            return prompt.Contains("<|observation|>", StringComparison.Ordinal) ? WireServer.Answer("It is warm.</think>Lima is warm.") : WireServer.Answer(TwoCalls, end: "<|observation|>");
+        });
+        List<ChatMessage> messages = [new UserChatMessage("Weather?")];
+        ChatCompletion called = await Client(server).CompleteChatAsync(messages, new ChatCompletionOptions { Tools = { s_tool } });
+        messages.Add(new AssistantChatMessage(called));
+        foreach (ChatToolCall call in called.ToolCalls)
+            messages.Add(new ToolChatMessage(call.Id, "{\"degrees\": 25}"));
+        ChatCompletion answered = await Client(server).CompleteChatAsync(messages, new ChatCompletionOptions { Tools = { s_tool } });
+        Assert.Equal("Lima is warm.", answered.Content[0].Text);
+        Assert.Contains("<tool_call>get_weather<arg_key>city</arg_key><arg_value>Lima</arg_value><arg_key>days</arg_key><arg_value>2</arg_value></tool_call>", prompt, StringComparison.Ordinal);
+        Assert.Equal(2, System.Text.RegularExpressions.Regex.Count(prompt, "degrees"));
+    }
+
+    [Fact]
+    public async Task A_demanded_call_is_made()
+    {
+        await using WireServer server = await WireServer.StartAsync((request, _) => new Glimmer.Server.Turns.ScriptedAnswer(ConstrainedText.Short(request.Constraint!())));
+        ChatCompletion answer = await Client(server).CompleteChatAsync([new UserChatMessage("Weather?")], new ChatCompletionOptions { Tools = { s_tool }, ToolChoice = ChatToolChoice.CreateFunctionChoice("get_weather") });
+        Assert.Equal("get_weather", Assert.Single(answer.ToolCalls).FunctionName);
+        Assert.Equal(JsonValueKind.Object, JsonDocument.Parse(answer.ToolCalls[0].FunctionArguments).RootElement.ValueKind);
+    }
+
+    [Fact]
+    public async Task Embeddings_are_refused_in_the_shape_of_the_API()
+    {
+        await using WireServer server = await WireServer.StartAsync("Lima.");
+        ClientResultException refused = await Assert.ThrowsAsync<ClientResultException>(
+            () => new OpenAIClient(new ApiKeyCredential("x"), Options(server)).GetEmbeddingClient("glm-4.7").GenerateEmbeddingAsync("Lima"));
+        Assert.Equal(404, refused.Status);
+        Assert.Contains("/v1/embeddings", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Log_probabilities_are_those_of_the_text()
+    {
+        await using WireServer server = await WireServer.StartAsync("Peru.</think>It is Lima.");
+        ChatCompletion answer = await Client(server).CompleteChatAsync([new UserChatMessage("?")], new ChatCompletionOptions { IncludeLogProbabilities = true, TopLogProbabilityCount = 2 });
+        Assert.Equal("It is Lima.", string.Concat(answer.ContentTokenLogProbabilities.Select(token => token.Token)));
+    }
+
+    [Fact]
     public async Task Errors_have_the_status_of_the_error()
     {
         await using WireServer server = await WireServer.StartAsync("Lima.");

@@ -150,6 +150,61 @@ public class ServerBehaviourTests
         Assert.Contains("$dynamicRef", body.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(Path, """{"model":"glm-4.7","messages":[{"role":"user","content":"?"}],"tools":[{"type":"function","function":{"name":"find"}}],"response_format":TAG}""")]
+    [InlineData("/v1/responses", """{"model":"glm-4.7","input":"?","tools":[{"type":"function","name":"find"}],"text":{"format":TAG}}""")]
+    [InlineData(Path, """{"model":"glm-4.7","messages":[{"role":"user","content":"?"}],"tools":[{"type":"function","function":{"name":"find"}}],"structured_outputs":{"structural_tag":TAG}}""")]
+    [InlineData("/generate", """{"text":"?find","sampling_params":{"structural_tag":TAG}}""")]
+    public async Task Structural_tags_constrain_the_answer_and_leave_the_tools_in_the_prompt(string path, string body)
+    {
+        const string Tag = """{"type":"structural_tag","format":{"type":"const_string","value":"yes"}}""";
+        GenerationRequest? seen = null;
+        await using WireServer server = await WireServer.StartAsync((request, _) =>
+        {
+            seen = request;
+            return WireServer.Answer(path == "/generate" ? "yes" : "</think>yes");
+        });
+        (HttpStatusCode status, JsonElement answer) = await server.PostAsync(path, body.Replace("TAG", Tag, StringComparison.Ordinal));
+        Assert.True(status == HttpStatusCode.OK, answer.ToString());
+        Assert.Contains("find", SmallVocabulary.Tokenizer.Decode(seen!.Prompt.Span), StringComparison.Ordinal);
+        ITokenConstraint constraint = seen.Constraint!();
+        if (path != "/generate")
+            constraint.Accept(SmallVocabulary.Tokenizer.TokenToId("</think>")!.Value);
+        Assert.Equal("yes", ConstrainedText.Only(constraint));
+        (status, answer) = await server.PostAsync(path, body.Replace("TAG", """{"type":"structural_tag","format":{"type":"any_tokens"}}""", StringComparison.Ordinal));
+        Assert.Equal(HttpStatusCode.BadRequest, status);
+        Assert.Contains("any_tokens", answer.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_response_has_the_log_probabilities_of_its_text_when_they_are_included()
+    {
+        await using WireServer server = await WireServer.StartAsync("Hm.</think>The capital is Lima.<tool_call>find</tool_call>");
+        const string Body = """{"model":"glm-4.7","input":"?","tools":[{"type":"function","name":"find"}],"include":["message.output_text.logprobs"],"top_logprobs":1""";
+        (_, JsonElement whole) = await server.PostAsync("/v1/responses", Body + "}");
+        Assert.Equal(1, whole.GetProperty("top_logprobs").GetInt32());
+        JsonElement text = whole.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "message").GetProperty("content")[0];
+        JsonElement[] logprobs = [.. text.GetProperty("logprobs").EnumerateArray()];
+        Assert.Equal("The capital is Lima.", string.Concat(logprobs.Select(token => token.GetProperty("token").GetString())));
+        Assert.All(logprobs, token => Assert.Equal(0, token.GetProperty("logprob").GetDouble()));
+        Assert.All(logprobs, token => Assert.Equal(token.GetProperty("token").GetString(), token.GetProperty("top_logprobs")[0].GetProperty("token").GetString()));
+        Assert.All(logprobs, token => Assert.Equal(token.GetProperty("token").GetString(), Encoding.UTF8.GetString([.. token.GetProperty("bytes").EnumerateArray().Select(b => b.GetByte())])));
+
+        List<JsonElement> events = [.. (await server.StreamAsync("/v1/responses", Body + ",\"stream\":true}")).Select(data => JsonDocument.Parse(data).RootElement)];
+        string Streamed(string type) => string.Concat(events.Where(item => item.GetProperty("type").GetString() == type).SelectMany(item => item.GetProperty("logprobs").EnumerateArray()).Select(token => token.GetProperty("token").GetString()));
+        Assert.Equal("The capital is Lima.", Streamed("response.output_text.delta"));
+        Assert.Equal("The capital is Lima.", Streamed("response.output_text.done"));
+        Assert.Equal(logprobs.Length, events[^1].GetProperty("response").GetProperty("output")[1].GetProperty("content")[0].GetProperty("logprobs").GetArrayLength());
+        if (WireFixtures.Folder is not null)
+        {
+            WireFixtures.AssertValid("openai.response", whole);
+            Assert.All(events, item => WireFixtures.AssertValid("openai.response_stream_event", item));
+        }
+
+        (_, JsonElement plain) = await server.PostAsync("/v1/responses", Body.Replace("message.output_text.logprobs", "x", StringComparison.Ordinal) + "}");
+        Assert.DoesNotContain("\"logprob\"", plain.GetRawText(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Reasoning_that_is_not_streamed_comes_in_one_piece()
     {
