@@ -10,6 +10,7 @@ internal sealed class DataCommand : Command
     {
         Add(new DataMiniatureCommand(terminal));
         Add(new DataNanoCommand(terminal));
+        Add(new DataPasskeysCommand(terminal));
         Add(new DataPassagesCommand(terminal));
     }
 }

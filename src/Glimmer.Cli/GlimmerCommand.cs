@@ -89,6 +89,7 @@ internal static class GlimmerCommand
         root.Add(new EvalCommand(terminal));
         root.Add(PretrainCommand.Pretrain(terminal));
         root.Add(PretrainCommand.Midtrain(terminal));
+        root.Add(new AdaptDsaCommand(terminal));
         root.Add(new SftCommand(terminal));
         root.Add(new ReportCommand(terminal));
         root.Add(new ExportCommand(terminal));

@@ -17,6 +17,19 @@ public sealed record IndexerQuality(
     double DenseLoss, double SparseLoss, IReadOnlyList<double> DenseDivergence, IReadOnlyList<double> SparseDivergence, IReadOnlyList<double> RecallMass, IReadOnlyList<double> BestRecallMass,
     IReadOnlyList<double> RecallSet)
 {
+    /// <summary>The figures by the names that they have in the log; those of the indexers are means over the layers, NaN where no token sees more keys than are chosen.</summary>
+    public IReadOnlyDictionary<string, double> Named() => new Dictionary<string, double>
+    {
+        ["dense_loss"] = DenseLoss,
+        ["sparse_loss"] = SparseLoss,
+        ["indexer_kl_dense"] = Mean(DenseDivergence),
+        ["indexer_kl_chosen"] = Mean(SparseDivergence),
+        ["indexer_recall"] = Mean(RecallMass),
+        ["indexer_recall_best"] = Mean(BestRecallMass),
+        ["indexer_recall_worst_layer"] = RecallMass.Count == 0 ? double.NaN : RecallMass.Min(),
+        ["indexer_recall_set"] = Mean(RecallSet),
+    };
+
     /// <summary>Measures a model between two steps. Parameters and gradients stay as they are.</summary>
     /// <param name="model">The model.</param>
     /// <param name="c">Context; begun here.</param>
@@ -57,4 +70,6 @@ public sealed record IndexerQuality(
             [.. objectives[0].Recalls.Values.Select(recall => recall.Mass / recall.Tokens)], [.. objectives[0].Recalls.Values.Select(recall => recall.BestMass / recall.Tokens)],
             [.. objectives[0].Recalls.Values.Select(recall => recall.Common / recall.Tokens)]);
     }
+
+    private static double Mean(IReadOnlyList<double> layers) => layers.Count == 0 ? double.NaN : layers.Average();
 }

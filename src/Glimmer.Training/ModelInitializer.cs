@@ -22,7 +22,14 @@ public static class ModelInitializer
     /// <param name="seed">Seed.</param>
     /// <exception cref="ModelFormatException">The configuration is wrong.</exception>
     /// <exception cref="UnsupportedModelException">The architecture is not known.</exception>
-    public static void Write(string configJson, string folder, ulong seed)
+    public static void Write(string configJson, string folder, ulong seed) => Write(configJson, folder, seed, null);
+
+    /// <summary>The same, with the values that a checkpoint has: random are the tensors that it lacks.</summary>
+    /// <param name="configJson">Configuration with Hugging Face keys.</param>
+    /// <param name="folder">Folder to write to; it is created.</param>
+    /// <param name="seed">Seed.</param>
+    /// <param name="known">The checkpoint's weights; null for none.</param>
+    internal static void Write(string configJson, string folder, ulong seed, WeightSource? known)
     {
         ModelConfig config = ModelConfig.Parse(Encoding.UTF8.GetBytes(configJson));
         Directory.CreateDirectory(folder);
@@ -38,7 +45,10 @@ public static class ModelInitializer
             for (int i = 0; i < names.Count; i++)
             {
                 using Tensor values = Tensor.Allocate(DType.F32, names[i].Tensor.Shape);
-                Fill(values.F32, names[i].Name, names[i].Tensor.Columns != 0, config, seed, i);
+                if (known?.Find(names[i].Name) is not null)
+                    known!.ReadFloat32(names[i].Name, values.F32);
+                else
+                    Fill(values.F32, names[i].Name, names[i].Tensor.Columns != 0, config, seed, i);
                 writer.BeginTensor(names[i].Name);
                 writer.Write(values.Bytes);
             }

@@ -53,6 +53,8 @@ public sealed class RunLog : IDisposable
         Numbers(json, "mtp_loss", report.NextTokenLosses);
         Number(json, "mtp_weight", report.NextTokenWeight);
         Numbers(json, "balance_loss", report.BalanceLosses);
+        if (report.IndexerLosses.Count > 0)
+            Numbers(json, "indexer_loss", report.IndexerLosses);
         Number(json, "objective", report.Objective);
         Number(json, "grad_norm", report.GradientNorm);
         Number(json, "clip", report.ClipFactor);

@@ -50,7 +50,7 @@ public static class Pretrain
         using var c = new Compute(threads);
         string start = isNew ? initial : new CheckpointFolder(recipe.Model, null!).Latest?.Folder ?? recipe.Model;
         using Checkpoint checkpoint = Checkpoint.Open(start);
-        string configJson = recipe.RopeTheta is { } theta ? WithRopeTheta(checkpoint.ConfigJson, theta) : checkpoint.ConfigJson;
+        string configJson = ConfigOf(recipe, checkpoint);
         using CausalLm model = checkpoint.LoadModel(c.Team, ModelConfig.Parse(Encoding.UTF8.GetBytes(configJson)));
         var weights = new ModelWeights(model, configJson, recipe.Tokenizer ?? (isNew ? null : start));
 
@@ -71,7 +71,13 @@ public static class Pretrain
             using var trainer = new Trainer(model, c, OptionsOf(recipe), ranks);
             if (recipe.Continue)
                 TrainingCheckpoint.Read(start).Continue(trainer);
-            var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe)) { HeldOut = HeldOutOf(recipe, model.Config), Notice = notice };
+            List<MicroBatch> heldOut = HeldOutOf(recipe, model.Config);
+            var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe))
+            {
+                HeldOut = heldOut,
+                FurtherFigures = recipe.Indexer.Stage == IndexerStage.Frozen ? null : () => IndexerQuality.Of(model, c, heldOut).Named(),
+                Notice = notice,
+            };
             return run.Run(progress, stop);
         }
         finally
@@ -90,6 +96,8 @@ public static class Pretrain
         BiasRate = Schedule.Constant(recipe.Balance.BiasRate),
         BalanceWeight = recipe.Balance.SequenceWeight,
         ZLossWeight = recipe.Balance.ZLossWeight,
+        Indexer = recipe.Indexer.Stage,
+        IndexerWeight = recipe.Indexer.Weight,
         RecomputeBlocks = recipe.Recompute,
         NotFinite = recipe.NotFinite,
     };
@@ -140,7 +148,7 @@ public static class Pretrain
         Require(recipe.Save.Keep > 0, $"save.keep: {recipe.Save.Keep} is not above 0.");
     }
 
-    private static void Require(bool condition, string message)
+    internal static void Require(bool condition, string message)
     {
         if (!condition)
             throw new RecipeException(message);
@@ -152,14 +160,28 @@ public static class Pretrain
             throw new RecipeException($"'{path}': '{Path.GetFileName(larger.Path)}' was made with a tokenizer of {larger.VocabularySize} tokens, but the model has {config.VocabSize}. Tokenise it with the model's own tokenizer.");
     }
 
-    // transformers writes rope_theta at the top level, or inside rope_parameters.
-    private static string WithRopeTheta(string configJson, double theta)
+    private static string ConfigOf(TrainingRecipe recipe, Checkpoint checkpoint)
     {
-        JsonObject json = JsonNode.Parse(configJson)!.AsObject();
+        if (recipe.RopeTheta is null && recipe.IndexTopk is null)
+            return checkpoint.ConfigJson;
+        JsonObject json = JsonNode.Parse(checkpoint.ConfigJson)!.AsObject();
+        if (recipe.RopeTheta is { } theta)
+            SetRopeTheta(json, theta);
+        if (recipe.IndexTopk is { } keys)
+        {
+            Require(checkpoint.Config.IndexTopk > 0, $"index_topk: this {checkpoint.Config.ModelType} model has no indexers; glimmer adapt-dsa gives them to glm4_moe_lite models.");
+            json["index_topk"] = keys;
+        }
+
+        return json.ToJsonString(new System.Text.Json.JsonSerializerOptions { WriteIndented = true });
+    }
+
+    // transformers writes rope_theta at the top level, or inside rope_parameters.
+    private static void SetRopeTheta(JsonObject json, double theta)
+    {
         if (json["rope_parameters"] is JsonObject parameters)
             parameters["rope_theta"] = theta;
         else
             json["rope_theta"] = theta;
-        return json.ToJsonString(new System.Text.Json.JsonSerializerOptions { WriteIndented = true });
     }
 }

@@ -40,6 +40,7 @@ public static class RunPlots
         var plots = new List<RunPlot>();
         Chart("loss", "Loss (nats a token)", [.. Figure("loss", "train", SeriesForm.Smoothed), .. Evaluated("valid_loss", "valid")]);
         Chart("mtp_loss", "MTP loss (nats a token)", Numbered("mtp_loss", "depth", SeriesForm.Smoothed));
+        Chart("indexer_loss", "KL of the indexers from the attention (nats a token)", Numbered("indexer_loss", "indexer", SeriesForm.Smoothed), floor: 0);
         Chart("grad_norm", "Norm of the gradient before clipping", Figure("grad_norm", "", SeriesForm.Smoothed), spikes: true);
         Chart("lr", "Learning rate", Figure("lr", ""), floor: 0);
         Chart("max_vio", "Balance of the experts: MaxVio = largest load / mean - 1", Numbered("max_vio", "router", SeriesForm.Smoothed), floor: 0);

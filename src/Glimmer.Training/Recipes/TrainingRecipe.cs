@@ -61,6 +61,12 @@ public sealed record TrainingRecipe
     /// <summary>Base of the rotary embedding, to change it; GLM goes from 10,000 to 1,000,000 when it goes to 32K.</summary>
     public double? RopeTheta { get; set; }
 
+    /// <summary>Keys that each token attends to, <c>index_topk</c>, to change it: the length of the rows for attention over all of them, GLM-5's 2,048. Models with DSA only.</summary>
+    public int? IndexTopk { get; set; }
+
+    /// <summary>The indexers of DSA.</summary>
+    public IndexerRecipe Indexer { get; set; } = new();
+
     /// <summary>Whether layers keep only their input and run again in the backward pass.</summary>
     public bool Recompute { get; set; }
 
@@ -228,6 +234,16 @@ public sealed record BalanceRecipe
     public double ZLossWeight { get; set; }
 }
 
+/// <summary>How the indexers of DSA learn.</summary>
+public sealed record IndexerRecipe
+{
+    /// <summary><c>frozen</c>: not at all. <c>warm_up</c>: they alone, from attention over all keys. <c>sparse</c>: beside the model, from attention over the keys they choose.</summary>
+    public IndexerStage Stage { get; set; } = IndexerStage.Frozen;
+
+    /// <summary>Factor of their loss. DeepSeek-V3.2: 1.</summary>
+    public double Weight { get; set; } = 1;
+}
+
 /// <summary>Checkpoints.</summary>
 public sealed record SaveRecipe
 {
@@ -244,8 +260,9 @@ public sealed record SaveRecipe
 /// <summary>Generated JSON code of recipes.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    Converters = [typeof(SnakeCaseNames<RowPacking>), typeof(SnakeCaseNames<LearningRateShape>), typeof(SnakeCaseNames<MatrixRule>), typeof(SnakeCaseNames<NotFiniteGradient>)])]
+    Converters = [typeof(SnakeCaseNames<RowPacking>), typeof(SnakeCaseNames<LearningRateShape>), typeof(SnakeCaseNames<MatrixRule>), typeof(SnakeCaseNames<NotFiniteGradient>), typeof(SnakeCaseNames<IndexerStage>)])]
 [JsonSerializable(typeof(TrainingRecipe))]
+[JsonSerializable(typeof(AdaptationRecipe))]
 internal sealed partial class RecipeJson : JsonSerializerContext;
 
 /// <summary>Values of an enumeration as words in snake case.</summary>

@@ -3,7 +3,7 @@ using Glimmer.Training.Loops;
 
 namespace Glimmer.Training.Runs;
 
-/// <summary>Where a run stands, in one line: step, share, loss, gradient norm, learning rate, balance, speed, share of the machine's peak, time left.</summary>
+/// <summary>Where a run stands, in one line: step, share, loss, KL of the indexers, gradient norm, learning rate, balance, speed, share of the machine's peak, time left.</summary>
 /// <param name="totalSteps">Steps of the whole run; null when it ends by tokens.</param>
 /// <param name="operationsPerToken">Floating-point operations of training on one token, see <see cref="TrainingWork"/>; null hides the share of the peak.</param>
 /// <param name="peakOperationsPerSecond">What the threads that train can do at best, measured; null hides the share.</param>
@@ -23,6 +23,8 @@ public sealed class StepLine(long? totalSteps = null, double? operationsPerToken
         parts.Add(string.Create(culture, $"loss {report.Loss:0.0000}"));
         if (progress.Evaluation is { } evaluation)
             parts.Add(string.Create(culture, $"valid {evaluation.Loss:0.0000}"));
+        if (report.IndexerLosses.Count > 0)
+            parts.Add(string.Create(culture, $"KL {report.IndexerLosses.Average():0.0000}"));
         parts.Add(string.Create(culture, $"grad {report.GradientNorm:0.000}"));
         parts.Add(string.Create(culture, $"lr {report.LearningRate:0.##e+0}"));
         if (report.Experts.Count > 0)

@@ -1,4 +1,5 @@
 using Glimmer.Data.Mixing;
+using Glimmer.Data.Tokens;
 using Glimmer.Models;
 using Glimmer.Operations;
 using Glimmer.Training;
@@ -26,6 +27,15 @@ internal static class TinyRun
          "num_experts_per_tok": 2, "routed_scaling_factor": 1.5, "n_group": 1, "topk_group": 1, "norm_topk_prob": true, "mlp_layer_types": ["dense", "sparse"], "attention_bias": false,
          "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}, "rope_interleave": true, "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-05,
          "tie_word_embeddings": false, "initializer_range": 0.2}
+        """;
+
+    /// <summary>A glm_moe_dsa with small indexers that choose 6 keys, and an MTP layer.</summary>
+    public const string Sparse = """
+        {"architectures": ["GlmMoeDsaForCausalLM"], "model_type": "glm_moe_dsa", "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8, "num_hidden_layers": 2,
+         "num_attention_heads": 2, "num_key_value_heads": 2, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 8, "n_shared_experts": 1, "n_routed_experts": 4,
+         "num_experts_per_tok": 2, "routed_scaling_factor": 1.5, "n_group": 1, "topk_group": 1, "norm_topk_prob": true, "first_k_dense_replace": 1, "attention_bias": false,
+         "index_n_heads": 2, "index_head_dim": 8, "index_topk": 6, "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}, "hidden_act": "silu", "max_position_embeddings": 64,
+         "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "initializer_range": 0.2, "num_nextn_predict_layers": 1}
         """;
 
     /// <summary>Everything on; the MTP loss only where the model has the layer.</summary>
@@ -58,6 +68,23 @@ internal static class TinyRun
 
     /// <summary>Two micro-batches of two rows.</summary>
     public static MicroBatch[] Batch(CutRows data) => [new([data.Next()!, data.Next()!]), new([data.Next()!, data.Next()!])];
+
+    /// <summary>Writes documents of up to 90 tokens in which a token is followed by the next one or the one after.</summary>
+    public static void WriteShard(string path, int vocabulary)
+    {
+        var random = new Random(7);
+        using var writer = new TokenShardWriter(path, vocabulary, 0, new byte[32]);
+        for (int i = 0; i < 60; i++)
+        {
+            var tokens = new int[random.Next(1, 90)];
+            tokens[0] = random.Next(vocabulary);
+            for (int t = 1; t < tokens.Length; t++)
+                tokens[t] = (tokens[t - 1] + 1 + random.Next(2)) % vocabulary;
+            writer.Add(tokens);
+        }
+
+        writer.Commit();
+    }
 
     /// <summary>Every number of a training state, by name.</summary>
     public static Dictionary<string, float[]> State(Trainer trainer) =>

@@ -105,7 +105,7 @@ public class MpiTests(ITestOutputHelper output)
     private static void WriteRecipe(TemporaryFolder folder)
     {
         Directory.CreateDirectory(folder["data"]);
-        PretrainTests.Write(folder["data/a.tokens"], 40);
+        TinyRun.WriteShard(folder["data/a.tokens"], 40);
         File.WriteAllText(folder["config.json"], TinyRun.GroupedQuery);
         File.WriteAllText(folder["recipe.yaml"], $$"""
             model: {{folder["config.json"]}}

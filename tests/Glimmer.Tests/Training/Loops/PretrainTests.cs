@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Glimmer.Data.Tokens;
 using Glimmer.Models;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
@@ -23,7 +22,7 @@ public class PretrainTests
         foreach (int stop in (int[])[3, 4, 7])
         {
             using var interrupt = new CancellationTokenSource();
-            Assert.Equal(RunEnd.Interrupted, Pretrain.Run(parts, 2, new At(stop, interrupt), interrupt.Token).End);
+            Assert.Equal(RunEnd.Interrupted, Pretrain.Run(parts, 2, new StopAfter(stop, interrupt), interrupt.Token).End);
         }
 
         RunResult rest = Pretrain.Run(parts, 3);
@@ -88,7 +87,7 @@ public class PretrainTests
     {
         using var folder = new TemporaryFolder();
         TrainingRecipe recipe = Recipe(folder, "run");
-        Write(folder["data/big.tokens"], 50);
+        TinyRun.WriteShard(folder["data/big.tokens"], 50);
         RecipeException error = Assert.Throws<RecipeException>(() => Pretrain.Run(recipe, 1));
         Assert.Contains("50", error.Message, StringComparison.Ordinal);
         Assert.Contains("40", error.Message, StringComparison.Ordinal);
@@ -106,7 +105,7 @@ public class PretrainTests
         Directory.CreateDirectory(folder["data"]);
         if (!File.Exists(folder["data/a.tokens"]))
         {
-            Write(folder["data/a.tokens"], 40);
+            TinyRun.WriteShard(folder["data/a.tokens"], 40);
             File.WriteAllText(folder["config.json"], TinyRun.GroupedQuery);
         }
 
@@ -124,31 +123,5 @@ public class PretrainTests
             LearningRate = new LearningRateRecipe { Peak = 5e-3, WarmupTokens = 200, EndTokens = 4_000 },
             Save = new SaveRecipe { Every = 3 },
         };
-    }
-
-    // Documents in which a token is followed by the next one or the one after.
-    internal static void Write(string path, int vocabulary)
-    {
-        var random = new Random(7);
-        using var writer = new TokenShardWriter(path, vocabulary, 0, new byte[32]);
-        for (int i = 0; i < 60; i++)
-        {
-            var tokens = new int[random.Next(1, 90)];
-            tokens[0] = random.Next(vocabulary);
-            for (int t = 1; t < tokens.Length; t++)
-                tokens[t] = (tokens[t - 1] + 1 + random.Next(2)) % vocabulary;
-            writer.Add(tokens);
-        }
-
-        writer.Commit();
-    }
-
-    private sealed class At(int steps, CancellationTokenSource interrupt) : IProgress<RunProgress>
-    {
-        public void Report(RunProgress value)
-        {
-            if (value.Report.Step + 1 == steps)
-                interrupt.Cancel();
-        }
     }
 }
