@@ -15,6 +15,8 @@ switch (args.FirstOrDefault())
         return Glimmer.Benchmarks.Comparison.GgufCheck.Run(args[1..]);
     case "compare":
         return Glimmer.Benchmarks.Comparison.LlamaComparison.Run(args[1..]);
+    case "curves":
+        return CurvePlots.Run(args[1..]);
     case "gemm":
         return GemmBenchmark.Run(args[1..]);
     case "grammar":

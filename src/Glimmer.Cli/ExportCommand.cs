@@ -94,7 +94,7 @@ internal sealed class ExportCommand : Command
                 if (toMcore)
                     MegatronCheckpoint.Write(checkpoint, output, Layout(type), reporter, _terminal.Interrupted);
                 else
-                    CheckpointConverter.WriteFolder(checkpoint, output, type, reporter, _terminal.Interrupted);
+                    CheckpointConverter.WriteFolder(checkpoint, output, type, reporter, _terminal.Interrupted, asPublished: true);
             }
 
             _terminal.Output.WriteLine($"{output}: {Quantities.Bytes(new DirectoryInfo(output).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length))}");

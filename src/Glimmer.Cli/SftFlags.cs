@@ -50,7 +50,8 @@ internal static class SftFlags
         .Switch("preserve_thinking", "Keep the thinking of earlier rounds. Default: where the template can and every turn is learned.")
         .Switch("add_non_thinking_prefix", "Give answers without thinking the template's empty think block. Default: true.")
         .Switch("special_tokens_in_text", "Recognise control tokens in the text of messages.")
-        .Switch("enable_channel_loss", "Report the held-out loss of each channel.")
+        .Switch("enable_channel_loss", "Log the loss of each channel in every step, and report the held-out loss of each at the end.")
+        .Switch("enable_dft_loss", "Multiply the loss of each token by its probability (dynamic fine-tuning).")
         .One("micro_batch_size|per_device_train_batch_size", "Rows at once. Default: 1.")
         .One("global_batch_size", "Rows of a step. Default: 16.")
         .One("gradient_accumulation_steps", "Micro-batches of a step, instead of global_batch_size.")
@@ -173,6 +174,8 @@ internal static class SftFlags
             Parameters = Selection(flags, isFull),
             LoraPlusRatio = flags.Number("lorap_lr_ratio") ?? 1,
             EmbeddingNoise = flags.Number("neftune_noise_alpha") ?? 0,
+            DynamicLoss = flags.Flag("enable_dft_loss", false),
+            ChannelLosses = flags.Flag("enable_channel_loss", false),
             NextTokenDepths = flags.Whole("mtp_num_layers") ?? 0,
             NextTokenWeight = flags.Number("mtp_loss_scaling_factor") ?? 0.1,
             LearningRate = flags.Number("learning_rate"),

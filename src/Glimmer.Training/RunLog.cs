@@ -55,6 +55,14 @@ public sealed class RunLog : IDisposable
         Numbers(json, "balance_loss", report.BalanceLosses);
         if (report.IndexerLosses.Count > 0)
             Numbers(json, "indexer_loss", report.IndexerLosses);
+        if (report.ChannelLosses.Count > 0)
+        {
+            json.WriteStartObject("channel_loss");
+            foreach ((string channel, double loss) in report.ChannelLosses)
+                Number(json, channel, loss);
+            json.WriteEndObject();
+        }
+
         Number(json, "objective", report.Objective);
         Number(json, "grad_norm", report.GradientNorm);
         Number(json, "clip", report.ClipFactor);

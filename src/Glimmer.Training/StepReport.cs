@@ -32,6 +32,9 @@ public sealed record StepReport
     /// <summary>Loss of each indexer that learns, unweighted: the mean over the tokens, in the order of the layers.</summary>
     public IReadOnlyList<double> IndexerLosses { get; init; } = [];
 
+    /// <summary>Mean cross-entropy of each source that has a name, when that was asked for; those without a target in this step are missing.</summary>
+    public IReadOnlyDictionary<string, double> ChannelLosses { get; init; } = new Dictionary<string, double>();
+
     /// <summary>Everything that was minimised: loss, MTP, balance, z-loss, indexers, with their weights.</summary>
     public required double Objective { get; init; }
 

@@ -61,6 +61,10 @@ public sealed class Trainer : IDisposable
             throw new ArgumentException($"Indexers are to learn, but this {model.Config.ModelType} model has none.", nameof(options));
         if (ranks is { Size: > 1 } && options.Objective is PreferenceObjective)
             throw new ArgumentException("A preference objective keeps a mean of all rewards, which ranks do not exchange: train it in one process.", nameof(options));
+        if (options.ChannelLosses && !options.Objective.HasTokenLosses)
+            throw new ArgumentException($"Losses by source are asked for, but {options.Objective.GetType().Name} has no loss of each token. Set ChannelLosses to false.", nameof(options));
+        if (ranks is { Size: > 1 } && options.ChannelLosses)
+            throw new ArgumentException("Losses by source are not exchanged between ranks. Set ChannelLosses to false, or train in one process.", nameof(options));
         (Model, _c, _options) = (model, c, options);
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
         _parallel = new DataParallel(rules, options.Optimizer, ranks ?? Communicator.Single);
@@ -95,6 +99,7 @@ public sealed class Trainer : IDisposable
             throw new ArgumentException($"Nothing in the batch of step {Steps} is to be predicted: every target is masked.", nameof(batch));
 
         var own = new List<MicroBatchFigures>();
+        ChannelLosses? channels = _options.ChannelLosses ? new ChannelLosses() : null;
         _parallel.Gradients.Begin(batch.Count);
         _balance.Begin(_c, batch.Sum(micro => micro.Rows.Count), tokens);
         _options.Objective.Begin(batch);
@@ -103,7 +108,7 @@ public sealed class Trainer : IDisposable
             for (int first = 0; first < batch.Count; first += Ranks.Size)
             {
                 int mine = first + Ranks.Rank;
-                if (Ranks.Together(() => mine < batch.Count ? ForwardBackward(batch, mine, counts, tokens, mtpWeight) : null) is { } figures)
+                if (Ranks.Together(() => mine < batch.Count ? ForwardBackward(batch, mine, counts, tokens, mtpWeight, channels) : null) is { } figures)
                     own.Add(figures);
                 _parallel.Gradients.AddRound(_c.Team);
             }
@@ -130,6 +135,8 @@ public sealed class Trainer : IDisposable
         }
 
         StepReport report = Report(tokens, counts[0], total, mtpWeight, norm, clip, learningRate) with { SkippedBecauseOf = broken };
+        if (channels is not null)
+            report = report with { ChannelLosses = channels.Means };
         if (_options.Indexer != IndexerStage.Frozen)
         {
             double[] divergences = [.. total.Indexers.Values.Select(loss => loss / tokens)];
@@ -171,7 +178,7 @@ public sealed class Trainer : IDisposable
     }
 
     // One micro-batch, whose gradients start from zero.
-    private MicroBatchFigures ForwardBackward(IReadOnlyList<MicroBatch> batch, int place, double[] counts, long tokens, double mtpWeight)
+    private MicroBatchFigures ForwardBackward(IReadOnlyList<MicroBatch> batch, int place, double[] counts, long tokens, double mtpWeight, ChannelLosses? channels)
     {
         MicroBatch micro = batch[place];
         var figures = new MicroBatchFigures(counts.Length);
@@ -187,7 +194,7 @@ public sealed class Trainer : IDisposable
         _c.RecomputeBlocks = _options.RecomputeBlocks;
         _balance.BeginMicroBatch(micro.RowLengths, figures.Routers);
         Tensor hidden = Model.Forward(_c, BatchOf(micro, 0));
-        figures.Losses[0] = _options.Objective.Loss(_c, hidden, Model.Head, micro, 1 / counts[0]);
+        figures.Losses[0] = _options.Objective.Loss(_c, hidden, Model.Head, micro, 1 / counts[0], channels);
         Tensor state = hidden;
         for (int depth = 1; depth < counts.Length; depth++)
         {

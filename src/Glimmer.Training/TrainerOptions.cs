@@ -79,6 +79,9 @@ public sealed record TrainerOptions
     /// <summary>What is minimised beside the MTP and router losses.</summary>
     public TrainingObjective Objective { get; init; } = TrainingObjective.CrossEntropy;
 
+    /// <summary>Whether the loss of each named source (<see cref="Batching.TrainingDocument.Channel"/>) is reported too.</summary>
+    public bool ChannelLosses { get; init; }
+
     /// <summary>Which parameters of the model are trained; null for all. An adapter is trained as a whole.</summary>
     public ParameterSelection? Parameters { get; init; }
 

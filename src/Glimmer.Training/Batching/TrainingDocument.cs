@@ -28,6 +28,9 @@ public sealed class TrainingDocument
     /// <summary>Weight of each position's loss, [T].</summary>
     public float[] Weights { get; }
 
+    /// <summary>Name of the source, whose loss may be reported on its own; null for none.</summary>
+    public string? Channel { get; init; }
+
     /// <summary>A document of which every token but the first is to be predicted.</summary>
     /// <param name="tokens">Token ids.</param>
     /// <param name="mask">Whether a token is a target: for fine-tuning, the tokens that the assistant wrote. Null for all.</param>
@@ -37,7 +40,7 @@ public sealed class TrainingDocument
     /// <summary>A part of the document; its last token keeps its target, which lies behind the part.</summary>
     /// <param name="start">First token.</param>
     /// <param name="length">Number of tokens.</param>
-    public TrainingDocument Slice(int start, int length) => new(Tokens[start..(start + length)], Targets[start..(start + length)], Weights[start..(start + length)]);
+    public TrainingDocument Slice(int start, int length) => new(Tokens[start..(start + length)], Targets[start..(start + length)], Weights[start..(start + length)]) { Channel = Channel };
 
     /// <summary>The target <paramref name="depth"/> tokens further ahead than the next one, for MTP; -1 when it lies outside the document.</summary>
     internal (int Target, float Weight) Ahead(int position, int depth) =>

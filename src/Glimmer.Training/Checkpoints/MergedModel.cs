@@ -32,7 +32,7 @@ public static class MergedModel
         {
             OutputFolder.Write(exact, new ModelWeights(loaded, checkpoint).Write);
             using Checkpoint merged = Checkpoint.Open(exact);
-            CheckpointConverter.WriteFolder(merged, output, type);
+            CheckpointConverter.WriteFolder(merged, output, type, asPublished: true);
         }
         finally
         {

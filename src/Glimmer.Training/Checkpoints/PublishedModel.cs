@@ -76,7 +76,7 @@ public static class PublishedModel
         try
         {
             using (Checkpoint source = Checkpoint.Open(model))
-                CheckpointConverter.WriteFolder(source, staged, type);
+                CheckpointConverter.WriteFolder(source, staged, type, asPublished: true);
             OutputFolder.Write(output, folder =>
             {
                 foreach (string file in Directory.EnumerateFiles(staged))

@@ -32,7 +32,7 @@ public sealed class AnchoredObjective : TrainingObjective
         (_anchor, _compute, _isAnchor) = (anchor, compute, isAnchor);
     }
 
-    internal override double Loss(Compute c, Tensor hidden, Parameter head, MicroBatch micro, double scale)
+    internal override double Loss(Compute c, Tensor hidden, Parameter head, MicroBatch micro, double scale, ChannelLosses? channels)
     {
         (int[] targets, float[] weights) = micro.TargetsOf(0, scale);
         var rows = new List<int>();

@@ -36,7 +36,7 @@ public sealed class DistillationObjective : TrainingObjective
         return new DistillationObjective((_, micro) => new TopKRows(teacher, micro, outside, alpha));
     }
 
-    internal override double Loss(Compute c, Tensor hidden, Parameter head, MicroBatch micro, double scale)
+    internal override double Loss(Compute c, Tensor hidden, Parameter head, MicroBatch micro, double scale, ChannelLosses? channels)
     {
         (int[] targets, float[] weights) = micro.TargetsOf(0, scale);
         int[] rows = [.. Enumerable.Range(0, targets.Length).Where(i => targets[i] >= 0 && weights[i] != 0)];

@@ -57,7 +57,7 @@ public sealed class PreferenceObjective(PreferenceLoss loss, Func<TrainingDocume
         }
     }
 
-    internal override double Loss(Compute c, Tensor hidden, Parameter head, MicroBatch micro, double scale)
+    internal override double Loss(Compute c, Tensor hidden, Parameter head, MicroBatch micro, double scale, ChannelLosses? channels)
     {
         float[] logProbabilities = LogProbabilities(c, hidden, head, micro);
         double[] sums = Sums(micro, logProbabilities);

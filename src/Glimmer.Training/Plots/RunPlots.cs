@@ -40,6 +40,7 @@ public static class RunPlots
         var plots = new List<RunPlot>();
         Chart("loss", "Loss (nats a token)", [.. Figure("loss", "train", SeriesForm.Smoothed), .. Evaluated("valid_loss", "valid")]);
         Chart("mtp_loss", "MTP loss (nats a token)", Numbered("mtp_loss", "depth", SeriesForm.Smoothed));
+        Chart("channel_loss", "Loss by source (nats a token)", [.. Channels().SelectMany(channel => Figure("channel_loss/" + channel, channel, SeriesForm.Smoothed).Select(line => runs.Count == 1 ? line with { Colour = -1 } : line))]);
         Chart("indexer_loss", "KL of the indexers from the attention (nats a token)", Numbered("indexer_loss", "indexer", SeriesForm.Smoothed), floor: 0);
         Chart("grad_norm", "Norm of the gradient before clipping", Figure("grad_norm", "", SeriesForm.Smoothed), spikes: true);
         Chart("lr", "Learning rate", Figure("lr", ""), floor: 0);
@@ -99,6 +100,8 @@ public static class RunPlots
                     runs.Count == 1 && figure == "valid_loss" ? 1 : runs.Count == 1 ? -1 : i);
             }).Where(HasPoints),
         ];
+
+        IEnumerable<string> Channels() => runs.SelectMany(run => run.History.Steps).SelectMany(step => step.Figures.Keys).Where(key => key.StartsWith("channel_loss/", StringComparison.Ordinal)).Select(key => key["channel_loss/".Length..]).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal);
 
         IEnumerable<string> EvaluationNames() => runs.SelectMany(run => run.History.Evaluations).SelectMany(evaluation => evaluation.Figures.Keys).Distinct(StringComparer.Ordinal);
     }

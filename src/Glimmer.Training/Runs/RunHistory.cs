@@ -11,7 +11,7 @@ public sealed record LoggedStep
     /// <summary>When it ended.</summary>
     public DateTimeOffset? Time { get; init; }
 
-    /// <summary>Figures by their names in the log: <c>loss</c>, <c>grad_norm</c>, <c>lr</c>, <c>tokens_per_second</c> ...; a member that is a list gives <c>mtp_loss/1</c>, <c>max_vio/1</c> ...</summary>
+    /// <summary>Figures by their names in the log: <c>loss</c>, <c>grad_norm</c>, <c>lr</c>, <c>tokens_per_second</c> ...; a member that is a list gives <c>mtp_loss/1</c>, <c>max_vio/1</c> ..., losses by source <c>channel_loss/NAME</c></summary>
     public required IReadOnlyDictionary<string, double> Figures { get; init; }
 
     /// <summary>Tokens of each expert by router.</summary>
@@ -122,6 +122,10 @@ public sealed class RunHistory
                     int index = 0;
                     foreach (JsonElement item in member.Value.EnumerateArray())
                         figures[FormattableString.Invariant($"{member.Name}/{++index}")] = Number(item);
+                    break;
+                case JsonValueKind.Object when member.Name == "channel_loss":
+                    foreach (JsonProperty channel in member.Value.EnumerateObject())
+                        figures[$"{member.Name}/{channel.Name}"] = Number(channel.Value);
                     break;
                 case JsonValueKind.Object when member.Name == "expert_tokens":
                     foreach (JsonProperty router in member.Value.EnumerateObject())

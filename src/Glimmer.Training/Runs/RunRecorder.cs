@@ -142,6 +142,8 @@ public sealed class RunRecorder : IDisposable
             yield return new($"train/mtp_loss_{depth + 1}", report.NextTokenLosses[depth]);
         for (int layer = 0; layer < report.IndexerLosses.Count; layer++)
             yield return new($"train/indexer_loss_{layer + 1}", report.IndexerLosses[layer]);
+        foreach ((string channel, double loss) in report.ChannelLosses)
+            yield return new($"train/channel_loss/{channel}", loss);
         foreach (Balance.ExpertLoad load in report.Experts)
             yield return new($"max_vio/{load.Router}", load.MaxVio);
         yield return new("speed/tokens_per_second", seconds > 0 ? report.Tokens / seconds : 0);

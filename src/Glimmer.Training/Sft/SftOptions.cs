@@ -62,6 +62,12 @@ public sealed record SftOptions
     /// <summary>Size of NEFTune's noise on the embeddings; 0 for none.</summary>
     public double EmbeddingNoise { get; init; }
 
+    /// <summary>Whether each target's loss is multiplied by its probability (DFT).</summary>
+    public bool DynamicLoss { get; init; }
+
+    /// <summary>Whether the loss of each named source is logged in every step.</summary>
+    public bool ChannelLosses { get; init; }
+
     /// <summary>Depths of the MTP loss, for a model with an MTP layer; 0 for none, which leaves the layer as it is.</summary>
     public int NextTokenDepths { get; init; }
 

@@ -3,6 +3,7 @@ using Glimmer.Inference;
 using Glimmer.Models;
 using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Loops;
+using Glimmer.Training.Objectives;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Schedules;
 
@@ -141,6 +142,8 @@ public sealed class SftRun : IDisposable
             Parameters = _options.Parameters,
             LoraPlusRatio = _options.LoraPlusRatio,
             EmbeddingNoise = _options.EmbeddingNoise,
+            Objective = _options.DynamicLoss ? TrainingObjective.DynamicFineTuning : TrainingObjective.CrossEntropy,
+            ChannelLosses = _options.ChannelLosses,
             NextTokenDepths = _options.NextTokenDepths,
             NextTokenWeight = Schedule.Constant(_options.NextTokenWeight),
             Seed = _options.Rows.Seed,

@@ -35,6 +35,6 @@ public sealed record SftSample
             weights[i] = isTarget ? Weights[i + 1] : 0;
         }
 
-        return new TrainingDocument(Tokens, targets, weights);
+        return new TrainingDocument(Tokens, targets, weights) { Channel = Channel };
     }
 }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Glimmer.Formats;
 using Glimmer.Models.Gguf;
+using Glimmer.Models.Megatron;
 using Glimmer.Tensors;
 
 namespace Glimmer.Models;
@@ -98,9 +99,13 @@ public static class CheckpointConverter
     /// <param name="type">Type of the matrices: F32, BF16 or F16; null keeps every tensor as it is.</param>
     /// <param name="progress">Told after each chunk of rows, or null.</param>
     /// <param name="cancellation">Stops between chunks and leaves nothing behind.</param>
+    /// <param name="asPublished">
+    /// Whether the folder has the tensors and types of GLM's published ones: norms and routers in <paramref name="type"/> too, balance biases in F32, and in the MTP layer of GLM-4.5 to 4.7 the trunk's
+    /// embedding and head once more. Otherwise norms, biases and routers keep full precision, and no tensor is added.
+    /// </param>
     /// <exception cref="UnsupportedModelException">The type cannot be written, or a quantised weight cannot stay as it is.</exception>
     /// <exception cref="IOException">The output exists, or cannot be written.</exception>
-    public static void WriteFolder(Checkpoint source, string output, DType? type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default)
+    public static void WriteFolder(Checkpoint source, string output, DType? type, IProgress<ConversionProgress>? progress = null, CancellationToken cancellation = default, bool asPublished = false)
     {
         ArgumentNullException.ThrowIfNull(source);
         if (type is not (null or DType.F32 or DType.BF16 or DType.F16))
@@ -109,7 +114,9 @@ public static class CheckpointConverter
                 $"safetensors checkpoints are written as f32, bf16 or f16, not {type}. Name an output ending in .gguf for block types.");
         }
 
-        List<PlannedTensor> plan = [.. source.Weights.Tensors.Select(t => PlanFor(source.Weights, t, type))];
+        List<PlannedTensor> plan = [.. source.Weights.Tensors.Select(t => PlanFor(source.Weights, t, t.Name, type, asPublished))];
+        if (asPublished)
+            plan.AddRange(Repeats(source).Select(repeat => PlanFor(source.Weights, source.Weights.Get(repeat.Of), repeat.Name, type, asPublished)));
         OutputFolder.Write(output, folder =>
         {
             File.WriteAllText(Path.Combine(folder, "config.json"), type is { } written ? ConfigFor(source, written) : source.ConfigJson);
@@ -122,6 +129,21 @@ public static class CheckpointConverter
             Stream(plan, writer.BeginTensor, bytes => writer.Write(bytes.Span), progress, cancellation);
             writer.Complete();
         });
+    }
+
+    /// <summary>Tensors of the trunk that a published checkpoint repeats in its MTP layer and this one leaves out. Those of GLM-5 repeat nothing; Megatron-core's arguments say what their model repeated.</summary>
+    internal static IEnumerable<(string Name, string Of)> Repeats(Checkpoint source)
+    {
+        ModelConfig config = source.Config;
+        string layer = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"model.layers.{config.NumHiddenLayers}.");
+        if (config.ModelType is not ("glm4_moe" or "glm4_moe_lite") || (source.Folder is not null && MegatronArguments.IsIn(source.Folder)) || Lacks(layer + "eh_proj.weight") || !Lacks(NextTokenHead.DraftTokensOf(config.NumHiddenLayers)))
+            yield break;
+        if (Lacks(layer + "embed_tokens.weight"))
+            yield return (layer + "embed_tokens.weight", "model.embed_tokens.weight");
+        if (Lacks(layer + "shared_head.head.weight"))
+            yield return (layer + "shared_head.head.weight", Lacks("lm_head.weight") ? "model.embed_tokens.weight" : "lm_head.weight");
+
+        bool Lacks(string name) => source.Weights.Find(name) is null;
     }
 
     private static void Stream(
@@ -138,16 +160,17 @@ public static class CheckpointConverter
     }
 
     // Vectors and the router are small and sensitive: they keep a float type they already have.
-    private static PlannedTensor PlanFor(WeightSource weights, TensorInfo info, DType? wanted)
+    private static PlannedTensor PlanFor(WeightSource weights, TensorInfo info, string name, DType? wanted, bool asPublished)
     {
         if (wanted is null && (info.IsComputed || info.Type is not (DType.F32 or DType.BF16 or DType.F16)))
             throw new UnsupportedModelException($"{info} is quantised and cannot stay as it is in a float checkpoint. Say what the weights become, for example bfloat16.");
         DType type = wanted ?? info.Type;
-        bool sensitive = info.Shape.Length < 2 || info.Name.EndsWith(".mlp.gate.weight", StringComparison.Ordinal);
+        bool sensitive = info.Name.EndsWith(".e_score_correction_bias", StringComparison.Ordinal)
+            || (!asPublished && (info.Shape.Length < 2 || info.Name.EndsWith(".mlp.gate.weight", StringComparison.Ordinal)));
         DType target = !sensitive || type == DType.F32 ? type : !info.IsComputed && info.Type is DType.BF16 or DType.F16 ? info.Type : DType.F32;
         bool copied = !info.IsComputed && info.Type == target;
         return new PlannedTensor(
-            new TensorInfo(info.Name, target, info.Shape),
+            new TensorInfo(name, target, info.Shape),
             (first, rows, values) => weights.ReadFloat32Rows(info.Name, first, rows, values),
             copied ? (first, rows, bytes) => weights.ReadRows(info.Name, first, rows, bytes.Span) : null);
     }

@@ -28,6 +28,7 @@ public class CurveGoldenTests(ITestOutputHelper output)
         if (json.TryGetProperty("groups", out JsonElement groups) && groups.TryGetProperty("adamw_decay", out _))
             CheckGroups(model, groups, Options(json).Optimizer);
 
+        using var curve = new CurveFile(Path.GetFileNameWithoutExtension(name));
         (double worstLoss, double worstNorm) = (0, 0);
         int steps = json.GetProperty("steps").GetInt32();
         for (int step = 0; step < steps; step++)
@@ -36,6 +37,7 @@ public class CurveGoldenTests(ITestOutputHelper output)
             if (step == 0 && json.TryGetProperty("unpacked_loss_step0", out JsonElement unpacked))
                 Assert.Equal(unpacked.GetDouble(), json.GetProperty("loss")[0].GetDouble(), 1e-5);
             StepReport report = trainer.Step(batch);
+            curve.Add(step, json.GetProperty("loss")[step].GetDouble(), report.Loss);
             double loss = Math.Abs(report.Loss - json.GetProperty("loss")[step].GetDouble()), recordedNorm = json.GetProperty("grad_norm")[step].GetDouble();
             double norm = Math.Abs(report.GradientNorm - recordedNorm) / recordedNorm;
             (worstLoss, worstNorm) = (Math.Max(worstLoss, loss), Math.Max(worstNorm, norm));

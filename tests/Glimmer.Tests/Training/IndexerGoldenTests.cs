@@ -26,10 +26,12 @@ public class IndexerGoldenTests(ITestOutputHelper output)
             LearningRate = Schedule.Piecewise([.. run.GetProperty("steps").EnumerateArray().Select((s, i) => ((double)i, s.GetProperty("lr").GetDouble()))]),
         });
         double worst = 0;
+        using var curve = new CurveFile("dsa_warm_up_kl");
         foreach (JsonElement step in run.GetProperty("steps").EnumerateArray())
         {
             worst = Math.Max(worst, Evaluation(recorded, run, (int)trainer.Steps));
             StepReport report = trainer.Step([recorded.Batch($"train.{trainer.Steps % 4}")]);
+            curve.Add(report.Step, step.GetProperty("kl").EnumerateArray().Average(kl => kl.GetDouble()), report.IndexerLosses.Average());
             for (int layer = 0; layer < 3; layer++)
                 Assert.Equal(step.GetProperty("kl")[layer].GetDouble(), report.IndexerLosses[layer], 2e-6);
             Assert.Equal(step.GetProperty("grad_norm").GetDouble(), report.GradientNorm, 1e-5);
@@ -58,10 +60,13 @@ public class IndexerGoldenTests(ITestOutputHelper output)
             RecomputeBlocks = recompute,
         });
         double worst = 0;
+        using CurveFile loss = new("dsa_sparse_loss"), divergence = new("dsa_sparse_kl");
         foreach (JsonElement step in run.GetProperty("steps").EnumerateArray())
         {
             Evaluation(recorded, run, (int)trainer.Steps);
             StepReport report = trainer.Step([recorded.Batch($"train.{trainer.Steps % 4}")]);
+            loss.Add(report.Step, step.GetProperty("lm_loss").GetDouble(), report.Loss);
+            divergence.Add(report.Step, step.GetProperty("kl").EnumerateArray().Average(kl => kl.GetDouble()), report.IndexerLosses.Average());
             worst = Math.Max(worst, Math.Abs(step.GetProperty("lm_loss").GetDouble() - report.Loss));
             for (int layer = 0; layer < 3; layer++)
                 worst = Math.Max(worst, Math.Abs(step.GetProperty("kl")[layer].GetDouble() - report.IndexerLosses[layer]));

@@ -74,12 +74,14 @@ public class IntegrationGoldenTests(ITestOutputHelper output)
             using var trainer = new Trainer(model, c, options);
             (double worstLoss, double worstNorm) = (0, 0);
             JsonElement[] steps = [.. json.GetProperty(run).EnumerateArray()];
+            using var curve = new CurveFile($"muon_{run}");
             foreach (JsonElement step in steps)
             {
                 string key = $"train.{trainer.Steps % cycle}";
                 if (trainer.Steps == steps.Length - 1)
                     Final(folder, $"final_{run}.safetensors", model);
                 StepReport report = trainer.Step([RecordedRows.Packed(batches.View(key).I32, default, default, batches.Find(key)!.Shape[1])]);
+                curve.Add(report.Step, step.GetProperty("loss").GetDouble(), report.Loss);
                 worstLoss = Math.Max(worstLoss, Math.Abs(report.Loss - step.GetProperty("loss").GetDouble()));
                 worstNorm = Math.Max(worstNorm, Math.Abs((report.GradientNorm / step.GetProperty("grad_norm").GetDouble()) - 1));
             }
@@ -119,10 +121,12 @@ public class IntegrationGoldenTests(ITestOutputHelper output)
         }
 
         (double worstLoss, double worstMtp, double worstBalance, double worstNorm) = (0, 0, 0, 0);
+        using var curve = new CurveFile($"everything_on_from_{first}{(split ? "" : "_whole")}");
         for (int s = first; s < steps.Length; s++)
         {
             StepReport report = trainer.Step(Batch(batches, s, split));
             JsonElement step = steps[s];
+            curve.Add(s, step.GetProperty("main_loss").GetDouble(), report.Loss);
             worstLoss = Math.Max(worstLoss, Math.Abs(report.Loss - step.GetProperty("main_loss").GetDouble()));
             worstMtp = Math.Max(worstMtp, Math.Abs(report.NextTokenLosses.Average() - step.GetProperty("mtp_loss").GetDouble()));
             worstNorm = Math.Max(worstNorm, Math.Abs((report.GradientNorm / step.GetProperty("grad_norm").GetDouble()) - 1));

@@ -177,9 +177,11 @@ public class LoraGoldenTests(ITestOutputHelper output)
         }, adapter);
         int[] tokens = batches.View("tokens").I32.ToArray(), labels = batches.View("labels").I32.ToArray();
         double worst = 0;
+        using var file = new CurveFile("lora_" + golden.Name);
         for (int step = 0; step < curve.GetProperty("steps").GetInt32(); step++)
         {
             StepReport report = trainer.Step([RecordedRows.Labelled(tokens.AsSpan(step * 64, 64), labels.AsSpan(step * 64, 64), default, 16, 16)]);
+            file.Add(step, curve.GetProperty("loss")[step].GetDouble(), report.Loss);
             double difference = Math.Abs(report.Loss - curve.GetProperty("loss")[step].GetDouble()), allowed = curve.GetProperty("loss_tolerance")[step].GetDouble();
             worst = Math.Max(worst, difference / allowed);
             Assert.True(difference <= allowed, $"step {step}: loss {report.Loss:g9} is {difference:g3} away, {allowed:g3} allowed");

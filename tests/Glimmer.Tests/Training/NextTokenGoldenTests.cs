@@ -44,10 +44,13 @@ public class NextTokenGoldenTests(ITestOutputHelper output)
         int depths = run.GetProperty("depths").GetInt32();
         using var trainer = new Trainer(model, c, Options(json, depths, Schedule.Piecewise([.. steps.Select((s, i) => ((double)i, s.GetProperty("lambda_mtp").GetDouble()))])));
         (double worstLoss, double worstNorm) = (0, 0);
+        using CurveFile loss = new($"mtp_{key}_loss"), drafts = new($"mtp_{key}_mtp_loss");
         foreach (JsonElement step in steps)
         {
             string batch = $"train.{trainer.Steps % cycle}";
             StepReport report = trainer.Step([RecordedRows.Packed(batches.View(batch).I32, default, default, batches.Find(batch)!.Shape[1])]);
+            loss.Add(report.Step, step.GetProperty("main_loss").GetDouble(), report.Loss);
+            drafts.Add(report.Step, step.GetProperty("mtp_loss").EnumerateArray().Average(value => value.GetDouble()), report.NextTokenLosses.Average());
             worstLoss = Math.Max(worstLoss, Math.Abs(report.Loss - step.GetProperty("main_loss").GetDouble()));
             for (int j = 0; j < depths; j++)
                 worstLoss = Math.Max(worstLoss, Math.Abs(report.NextTokenLosses[j] - step.GetProperty("mtp_loss")[j].GetDouble()));

@@ -12,6 +12,7 @@ internal sealed class TrainingCase : IDisposable
     private TrainingCase(string path)
     {
         Folder = Path.GetDirectoryName(path)!;
+        Name = Path.GetFileNameWithoutExtension(path);
         _document = JsonDocument.Parse(File.ReadAllText(path));
         string? file = Json.TryGetProperty("file", out JsonElement name) ? name.GetString() : null;
         _tensors = file is null ? null : SafetensorsFile.Open(Path.Combine(Folder, file));
@@ -19,6 +20,9 @@ internal sealed class TrainingCase : IDisposable
 
     /// <summary>Folder of the file.</summary>
     public string Folder { get; }
+
+    /// <summary>NAME.</summary>
+    public string Name { get; }
 
     /// <summary>The content of NAME.json.</summary>
     public JsonElement Json => _document.RootElement;

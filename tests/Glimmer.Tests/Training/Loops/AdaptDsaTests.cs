@@ -32,16 +32,10 @@ public class AdaptDsaTests
         for (int phase = 0; phase < 2; phase++)
         {
             Assert.Equal((whole[phase].Steps, whole[phase].TokensSeen), (rest[phase].Steps, rest[phase].TokensSeen));
-            foreach (string file in (string[])["model.safetensors", "optimizer/model.safetensors", "trainer_state.json", "config.json"])
-                Assert.Equal(File.ReadAllBytes(Path.Combine(whole[phase].Checkpoint, file)), File.ReadAllBytes(Path.Combine(rest[phase].Checkpoint, file)));
+            SameRun.AssertCheckpoints(whole[phase].Checkpoint, rest[phase].Checkpoint);
             string name = phase == 0 ? AdaptDsa.WarmUpFolder : AdaptDsa.SparseFolder;
-            RunHistory one = RunHistory.Read(folder["whole/" + name]), other = RunHistory.Read(folder["parts/" + name]);
-            Assert.Equal(one.Steps.Select(Figures), other.Steps.Select(Figures));
-            Assert.Equal(one.Evaluations.Select(Text), other.Evaluations.Select(Text));
+            SameRun.AssertLogs(folder["whole/" + name], folder["parts/" + name]);
         }
-
-        static string Figures(LoggedStep step) => string.Join(' ', step.Figures.Where(figure => !figure.Key.Contains("second", StringComparison.Ordinal)).Select(figure => $"{figure.Key}={figure.Value:r}"));
-        static string Text(LoggedEvaluation evaluation) => string.Join(' ', evaluation.Figures.Select(figure => $"{figure.Key}={figure.Value:r}"));
     }
 
     [Fact]

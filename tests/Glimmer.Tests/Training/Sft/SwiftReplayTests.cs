@@ -57,7 +57,7 @@ public class SwiftReplayTests(ITestOutputHelper output)
         var reports = new List<StepReport>();
         RunResult result = sft.Run(new Recorder(progress => reports.Add(progress.Report)));
         Assert.Equal(12, result.Steps);
-        Compare(run, reports);
+        Compare(run, reports, "swift_full");
         using WeightSource recorded = SafetensorsWeights.Open(Path.Combine(root, "full", "final.safetensors"));
         using WeightSource ours = SafetensorsWeights.Open(result.Checkpoint);
         double worst = 0;
@@ -124,7 +124,7 @@ public class SwiftReplayTests(ITestOutputHelper output)
         var reports = new List<StepReport>();
         while (rows.Next(0) is { } batch)
             reports.Add(trainer.Step(batch));
-        Compare(run, reports);
+        Compare(run, reports, "swift_lora");
         using SafetensorsFile recorded = SafetensorsFile.Open(Path.Combine(root, "lora", "final", "adapter_model.safetensors"));
         double worst = adapter.Parameters.Max(parameter => Difference(recorded.View(parameter.Name).F32, parameter.Value!.F32));
         output.WriteLine($"factors: {worst:g3} of 1e-4");
@@ -178,13 +178,15 @@ public class SwiftReplayTests(ITestOutputHelper output)
         Threads = 1,
     };
 
-    private void Compare(JsonElement run, List<StepReport> reports)
+    private void Compare(JsonElement run, List<StepReport> reports, string name)
     {
         JsonElement[] steps = [.. run.GetProperty("steps").EnumerateArray()];
         Assert.Equal(steps.Length, reports.Count);
         double loss = 0, norm = 0;
+        using var curve = new CurveFile(name);
         for (int s = 0; s < steps.Length; s++)
         {
+            curve.Add(s, steps[s].GetProperty("loss").GetDouble(), reports[s].Loss);
             loss = Math.Max(loss, Math.Abs(steps[s].GetProperty("loss").GetDouble() - reports[s].Loss));
             double expected = steps[s].GetProperty("grad_norm").GetDouble();
             norm = Math.Max(norm, Math.Abs(expected - reports[s].GradientNorm) / expected);
