@@ -142,7 +142,7 @@ public sealed class TrainingRun
         }
         catch (Exception e) when (e is ArithmeticException || Ranks.FailedTogether)
         {
-            record?.Note(_trainer.Steps, e.Message);
+            Ranks.OnRoot(() => record!.Note(_trainer.Steps, e.Message));
             keeper.Finish();
             if (e is not ArithmeticException)
                 throw;
