@@ -3,8 +3,9 @@
 #   docker build -t glimmer . && docker run -p 30000:30000 -e GLIMMER_API_KEY=... glimmer
 # Another model: -v /my/models:/models ... glimmer /models/x.gguf
 FROM debian:12-slim
+# The runtime takes its random numbers and hashes from OpenSSL, which the slim image lacks.
+RUN apt-get update && apt-get install -y --no-install-recommends libssl3 && rm -rf /var/lib/apt/lists/* && useradd --create-home glimmer
 COPY artifacts/app /app
-RUN useradd --create-home glimmer
 USER glimmer
 EXPOSE 30000
 ENTRYPOINT ["/app/glimmer", "serve", "--host", "0.0.0.0"]
