@@ -128,7 +128,8 @@ public static class Pretrain
             return [];
         using TokenShards shards = TokenShards.Open(heldOut.Path);
         CheckVocabulary(heldOut.Path, shards, config);
-        var rows = new CutRows(new Mixture<int[]>([new MixtureSource<int[]>("held_out", shards, 1) { MaxEpochs = 1 }], recipe.Seed, document => document.Length), recipe.SequenceLength);
+        // The same rows whatever the seed of a run, so that the losses of several stages can be compared.
+        var rows = new CutRows(new Mixture<int[]>([new MixtureSource<int[]>("held_out", shards, 1) { MaxEpochs = 1 }], seed: 0, document => document.Length), recipe.SequenceLength);
         var batches = new RowBatches(rows, recipe.MicroBatchRows);
         return [.. batches.Next((long)heldOut.Rows * recipe.SequenceLength) ?? throw new RecipeException($"held_out: '{heldOut.Path}' holds nothing to predict.")];
     }

@@ -102,7 +102,7 @@ public sealed record HeldOutRecipe
     /// <summary>A file or folder of tokenised shards.</summary>
     public string Path { get; set; } = "";
 
-    /// <summary>Rows to take from it.</summary>
+    /// <summary>Rows to take from it; the same ones whatever the seed.</summary>
     public int Rows { get; set; } = 64;
 
     /// <summary>Steps between two measurements; 0 for one at the end.</summary>

@@ -83,6 +83,20 @@ public class PretrainTests
     }
 
     [Fact]
+    public void Runs_with_other_seeds_are_measured_on_the_same_held_out_rows()
+    {
+        using var folder = new TemporaryFolder();
+        TrainingRecipe recipe = Recipe(folder, "first");
+        string model = Pretrain.Run(recipe, 1).Checkpoint;
+        double[] losses = [.. ((ulong[])[1, 2]).Select(seed =>
+        {
+            TrainingRecipe again = recipe with { Model = model, Output = folder[$"seed-{seed}"], Seed = seed, Tokens = 1, LearningRate = new LearningRateRecipe { Peak = 1e-30, Shape = LearningRateShape.Constant }, Balance = new BalanceRecipe { BiasRate = 0 } };
+            return Pretrain.Run(again, 1).Evaluation!.Loss;
+        })];
+        Assert.Equal(losses[0], losses[1]);
+    }
+
+    [Fact]
     public void Data_of_another_vocabulary_is_refused()
     {
         using var folder = new TemporaryFolder();
