@@ -64,7 +64,7 @@ once passkeys-sparse passkeys sparse "$run/2-adapt/sparse"
 once passkeys-control passkeys control "$run/3-control"
 
 figure() { grep '"eval"' "$1/log.jsonl" | tail -1 | grep -o "\"$2\":[0-9.eE+-]*" | cut -d: -f2; }
-score() { grep -o '"right": *[0-9]*' "$run/results/$1.json" | head -1 | grep -o '[0-9]*'; }
+score() { grep -o '"right": *[0-9][0-9]*' "$run/results/$1.json" | head -1 | grep -o '[0-9]*'; }
 {
   echo "# DSA adaptation, $size"
   echo
