@@ -17,6 +17,7 @@ internal sealed class NanoCommand : Command
     private readonly Option<bool> _compare = new("--compare") { Description = "Also train the arms of the comparison (experts and LoRA, LoRA alone, full fine-tuning) and put them into the report; beyond the minutes." };
     private readonly Option<double?> _armMinutes = new("--arm-minutes") { Description = "Minutes of training of an arm. Default: 20.", HelpName = "n" };
     private readonly Option<double?> _rate = new("--lr") { Description = "Peak learning rate of the low-rank factors. Default: 0.002.", HelpName = "rate" };
+    private readonly Option<double?> _strength = new("--strength") { Description = "Share of what was trained that counts in the published addition, 0 to 1: less keeps more of the trunk. Default: 0.8.", HelpName = "share" };
     private readonly Option<bool> _muon = new("--muon") { Description = "Train experts and the MTP projection with Muon instead of AdamW." };
     private readonly Option<int?> _threads = NumberOption.Create("--threads", "Computing threads. Default: one a processor.", 1, 1024);
     private readonly Option<ulong?> _seed = NumberOption.Create("--seed", "Seed of data and start state. Default: 1.", 0UL, ulong.MaxValue);
@@ -25,7 +26,7 @@ internal sealed class NanoCommand : Command
         : base("nano", "Make a GLM of the embedded model: data, the trunk's own answers, training, report card before and after.")
     {
         _terminal = terminal;
-        foreach (Option option in (ReadOnlySpan<Option>)[_out, _data, _trunk, _minutes, _compare, _armMinutes, _rate, _muon, _threads, _seed])
+        foreach (Option option in (ReadOnlySpan<Option>)[_out, _data, _trunk, _minutes, _compare, _armMinutes, _rate, _strength, _muon, _threads, _seed])
             Add(option);
         Validators.Add(result =>
         {
@@ -34,6 +35,9 @@ internal sealed class NanoCommand : Command
                 if (result.GetResult(option) is { } given && given.GetValueOrDefault<double?>() is { } value && !(value > 0 && double.IsFinite(value)))
                     result.AddError($"{option.Name} must be a positive number.");
             }
+
+            if (result.GetResult(_strength) is { } strength && strength.GetValueOrDefault<double?>() is { } share && !(share is >= 0 and <= 1))
+                result.AddError($"{_strength.Name} lies between 0 and 1.");
         });
         SetAction(Execute);
     }
@@ -60,6 +64,7 @@ internal sealed class NanoCommand : Command
             Minutes = parsed.GetValue(_minutes) ?? options.Minutes,
             ArmMinutes = parsed.GetValue(_armMinutes) ?? options.ArmMinutes,
             LearningRate = parsed.GetValue(_rate) ?? options.LearningRate,
+            Strength = parsed.GetValue(_strength) ?? options.Strength,
             Rates = parsed.GetValue(_muon) ? options.Rates with { Matrices = MatrixRule.Muon } : options.Rates,
         };
         Directory.CreateDirectory(options.Folder);

@@ -29,6 +29,9 @@ internal sealed record NanoOptions
     /// <summary>Peak learning rate of the low-rank factors.</summary>
     public double LearningRate { get; init; } = 2e-3;
 
+    /// <summary>How much of what was trained counts in what is published, see <see cref="AdditionWeights.Weaken"/>.</summary>
+    public double Strength { get; init; } = 0.8;
+
     /// <summary>Tokens of a step.</summary>
     public int BatchTokens { get; init; } = 2048;
 

@@ -103,7 +103,9 @@ internal sealed class NanoRecipe
         using var team = new Kernels.ThreadTeam(1);
         using Checkpoint checkpoint = Checkpoint.Open(File.ReadAllText(_options.In("training", "last")));
         using CausalLm model = checkpoint.LoadModel(team);
-        new AdditionWeights(model, checkpoint).Write(_options.In("addition"), DType.BF16);
+        var weights = new AdditionWeights(model, checkpoint);
+        weights.Weaken((float)_options.Strength);
+        weights.Write(_options.In("addition"), DType.BF16);
         return new Dictionary<string, double> { ["bytes"] = new DirectoryInfo(_options.In("addition")).EnumerateFiles().Sum(file => file.Length) };
     }
 

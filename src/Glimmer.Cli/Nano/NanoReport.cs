@@ -35,7 +35,7 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         var text = new StringBuilder();
         Line(text, "# Glimmer Nano: report card");
         Line(text, "");
-        Line(text, $"Budget {budget.Minutes:f0} minutes{(budget.Minutes < NanoBudget.WholeMinutes ? Inv($", {budget.Minutes / NanoBudget.WholeMinutes:p0} of the samples of a whole run: these figures prove the recipe, not the model") : "")}. Seed {options.Seed}, {options.Threads} threads, addition {bytes / 1e6:f1} MB in BF16. Greedy; 95 % Wilson intervals.");
+        Line(text, $"Budget {budget.Minutes:f0} minutes{(budget.Minutes < NanoBudget.WholeMinutes ? Inv($", {budget.Minutes / NanoBudget.WholeMinutes:p0} of the samples of a whole run: these figures prove the recipe, not the model") : "")}. Seed {options.Seed}, {options.Threads} threads, addition {bytes / 1e6:f1} MB in BF16, strength {options.Strength}. Greedy; 95 % Wilson intervals.");
         Line(text, $"Training: {training["tokens"]:f0} tokens in {training["steps"]:f0} steps, {training["tokens"] / training["seconds"]:f0} tokens/s of the stage's whole time. Well-formed counts the answers of BFCL, generated tools and arithmetic.");
         Line(text, "");
         Line(text, "| | trunk | Nano | n | goal | |");

@@ -43,6 +43,27 @@ public sealed class AdditionWeights : ITrainedWeights
     /// <summary>The weights of the addition, without the factors of its adapter.</summary>
     public IReadOnlyList<Parameter> Parameters => _parameters;
 
+    /// <summary>
+    /// Weakens what the addition does to the trunk's hidden states: factors and routed experts count for <paramref name="strength"/> of what was trained, the MTP layer stays. 0 is the trunk, 1 the trained
+    /// model; between them much of what was learned stays while less of the trunk is lost.
+    /// </summary>
+    /// <param name="strength">0 to 1.</param>
+    /// <remarks>Linear interpolation towards the model before training, as in Wortsman et al. 2022 (arXiv 2109.01903), but of products: the second factor and the down-projections are scaled.</remarks>
+    public void Weaken(float strength)
+    {
+        if (!(strength is >= 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(strength), strength, "The strength of an addition lies between 0 and 1.");
+        string mtp = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"layers.{_model.Config.NumHiddenLayers}.");
+        IEnumerable<Parameter> outputs = _parameters.Where(p => p.Name.Contains(".mlp.experts.", StringComparison.Ordinal) && p.Name.EndsWith("down_proj.weight", StringComparison.Ordinal))
+            .Concat((_model.Adapter?.Parameters ?? []).Where(p => p.Name.Contains("lora_B", StringComparison.Ordinal)));
+        foreach (Parameter parameter in outputs.Where(p => !p.Name.Contains(mtp, StringComparison.Ordinal)))
+        {
+            foreach (ref float value in parameter.EnsureValue().F32)
+                value *= strength;
+            parameter.Touch();
+        }
+    }
+
     /// <inheritdoc/>
     public void Write(string folder) => Write(folder, DType.F32);
 

@@ -7,8 +7,8 @@ using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Distributed;
 using Glimmer.Training.Loops;
-using Glimmer.Training.Objectives;
 using Glimmer.Training.Losses;
+using Glimmer.Training.Objectives;
 
 namespace Glimmer.Tests.Training.Distributed;
 

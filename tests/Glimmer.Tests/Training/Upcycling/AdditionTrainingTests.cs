@@ -5,6 +5,7 @@ using Glimmer.Tensors;
 using Glimmer.Training;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
+using Glimmer.Training.Loops;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Schedules;
 using Glimmer.Training.Upcycling;
@@ -70,6 +71,23 @@ public sealed class AdditionTrainingTests
     }
 
     [Fact]
+    public void Weakened_addition_lies_between_the_trunk_and_what_was_trained()
+    {
+        using var folder = new TemporaryFolder();
+        using var run = new Run(TinyTrunk.Upcycle(folder));
+        double start = run.Step().Loss;
+        for (int i = 0; i < 20; i++)
+            run.Step();
+        double trained = run.Step().Loss;
+        run.Weights.Weaken(0.5f);
+        double half = run.Loss();
+        run.Weights.Weaken(0);
+        double none = run.Loss();
+        Assert.True(trained < half && half < none, $"{start} -> {trained}, half {half}, none {none}");
+        Assert.Throws<ArgumentOutOfRangeException>(() => run.Weights.Weaken(1.5f));
+    }
+
+    [Fact]
     public void Bits_depend_neither_on_threads_nor_on_recomputation()
     {
         using var folder = new TemporaryFolder();
@@ -120,6 +138,8 @@ public sealed class AdditionTrainingTests
         public Parameter[] Trained { get; }
 
         public StepReport Step() => Trainer.Step([_batch]);
+
+        public double Loss() => HeldOutLoss.Of(Model, _c, [_batch]).Loss;
 
         public void Dispose()
         {
