@@ -17,7 +17,7 @@ internal sealed class NanoCommand : Command
     private readonly Option<bool> _compare = new("--compare") { Description = "Also train the arms of the comparison (experts and LoRA, LoRA alone, full fine-tuning) and put them into the report; beyond the minutes." };
     private readonly Option<double?> _armMinutes = new("--arm-minutes") { Description = "Minutes of training of an arm. Default: 20.", HelpName = "n" };
     private readonly Option<double?> _rate = new("--lr") { Description = "Peak learning rate of the low-rank factors. Default: 0.002.", HelpName = "rate" };
-    private readonly Option<double?> _strength = new("--strength") { Description = "Share of what was trained that counts in the published addition, 0 to 1: less keeps more of the trunk. Default: 0.8.", HelpName = "share" };
+    private readonly Option<double?> _strength = new("--strength") { Description = "Share of what was trained that counts in the published addition, 0 to 1: less keeps more of the trunk. Default: 0.85.", HelpName = "share" };
     private readonly Option<bool> _muon = new("--muon") { Description = "Train experts and the MTP projection with Muon instead of AdamW." };
     private readonly Option<int?> _threads = NumberOption.Create("--threads", "Computing threads. Default: one a processor.", 1, 1024);
     private readonly Option<ulong?> _seed = NumberOption.Create("--seed", "Seed of data and start state. Default: 1.", 0UL, ulong.MaxValue);

@@ -30,7 +30,7 @@ internal sealed record NanoOptions
     public double LearningRate { get; init; } = 2e-3;
 
     /// <summary>How much of what was trained counts in what is published, see <see cref="AdditionWeights.Weaken"/>.</summary>
-    public double Strength { get; init; } = 0.8;
+    public double Strength { get; init; } = 0.85;
 
     /// <summary>Tokens of a step.</summary>
     public int BatchTokens { get; init; } = 2048;
