@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a GLM of the embedded model in about 100 minutes on 2 fast cores, 150 on slower ones: data, the trunk's own answers, training, report card.
+# Makes a GLM of the embedded model in a plan of 100 minutes on 2 cores: data, the trunk's own answers, training, report card.
 # The same command goes on after an interruption. Options are passed on: --minutes 10, --compare, --seed 2 ...
 #   recipes/nano/run.sh FOLDER [options]
 set -eu
