@@ -21,7 +21,7 @@ internal sealed class ScaledWeight : Weight
     private readonly int _scaleColumns;
 
     public ScaledWeight(StoredWeight codes, StoredWeight scales, int blockRows, int blockColumns)
-        : base(new TensorInfo(codes.Info.Name, codes.Info.Type, codes.Info.Shape.ToArray(), codes.Info.SizeBytes + scales.Info.SizeBytes, isComputed: true, Blocks(codes, scales, blockColumns)))
+        : base(new TensorInfo(codes.Info.Name, codes.Info.Type, codes.Info.Shape.ToArray(), codes.Info.SizeBytes + scales.Info.SizeBytes, isComputed: true, () => Blocks(codes, scales, blockColumns)))
     {
         _codes = codes;
         _blockRows = blockRows;
@@ -32,14 +32,14 @@ internal sealed class ScaledWeight : Weight
     }
 
     // Blocks of 128 columns, each with one scale that the kernels can take.
-    private static DType? Blocks(StoredWeight codes, StoredWeight scales, int blockColumns)
+    private static DType Blocks(StoredWeight codes, StoredWeight scales, int blockColumns)
     {
         int columns = codes.Info.RowLength;
         if (codes.Info.Type != DType.F8E4M3 || columns % F8Blocks.Columns != 0 || (blockColumns < columns && blockColumns % F8Blocks.Columns != 0))
-            return null;
+            return DType.F32;
         var values = new float[scales.Info.Count];
         Dequantizer.ToFloat32(scales.Info.Type, scales.All, values);
-        return Array.TrueForAll(values, F8Blocks.Takes) ? DType.F8Blocks : null;
+        return Array.TrueForAll(values, F8Blocks.Takes) ? DType.F8Blocks : DType.F32;
     }
 
     public override void ReadStored(long firstRow, int rows, Span<byte> bytes)
@@ -86,7 +86,7 @@ internal sealed class PackedInt4Weight : Weight
 
     public PackedInt4Weight(string name, int rows, int columns, StoredWeight packed, StoredWeight scales, StoredWeight? zeroPoints)
         : base(new TensorInfo(name, packed.Info.Type, [rows, columns],
-            packed.Info.SizeBytes + scales.Info.SizeBytes + (zeroPoints?.Info.SizeBytes ?? 0), isComputed: true, Blocks(columns, scales, zeroPoints)))
+            packed.Info.SizeBytes + scales.Info.SizeBytes + (zeroPoints?.Info.SizeBytes ?? 0), isComputed: true, () => Blocks(columns, scales, zeroPoints)))
     {
         _packed = packed;
         _scales = scales;
@@ -95,16 +95,16 @@ internal sealed class PackedInt4Weight : Weight
     }
 
     // (nibble - 8) * scale is a Q4_0 weight where 32 columns share a scale that binary16 holds.
-    private static DType? Blocks(int columns, StoredWeight scales, StoredWeight? zeroPoints)
+    private static DType Blocks(int columns, StoredWeight scales, StoredWeight? zeroPoints)
     {
         if (zeroPoints is not null || columns / scales.Info.RowLength % Q4_0.Elements != 0)
-            return null;
+            return DType.F32;
         var row = new float[scales.Info.RowLength];
         for (long r = 0; r < scales.Info.Rows; r++)
         {
             scales.ReadFloat32(r, 1, row);
             if (!Array.TrueForAll(row, scale => (float)(Half)scale == scale))
-                return null;
+                return DType.F32;
         }
 
         return DType.Q4_0;

@@ -6,6 +6,7 @@ namespace Glimmer.Formats;
 public sealed class TensorInfo
 {
     private readonly int[] _shape;
+    private readonly Lazy<DType> _rowType;
 
     /// <summary>Describes a tensor to be written.</summary>
     /// <param name="name">Its name in the file.</param>
@@ -17,7 +18,7 @@ public sealed class TensorInfo
     {
     }
 
-    internal TensorInfo(string name, DType type, int[] shape, long sizeBytes, bool isComputed = false, DType? blocks = null)
+    internal TensorInfo(string name, DType type, int[] shape, long sizeBytes, bool isComputed = false, Func<DType>? rowType = null)
     {
         Name = name;
         Type = type;
@@ -25,7 +26,7 @@ public sealed class TensorInfo
         Count = Tensor.CountOf(shape);
         SizeBytes = sizeBytes;
         IsComputed = isComputed;
-        RowType = isComputed ? blocks ?? DType.F32 : type;
+        _rowType = new Lazy<DType>(rowType ?? (() => isComputed ? DType.F32 : type));
     }
 
     /// <summary>Checkpoint name, for example <c>model.layers.0.self_attn.q_proj.weight</c>.</summary>
@@ -49,7 +50,8 @@ public sealed class TensorInfo
     public bool IsComputed { get; }
 
     /// <summary>What rows can be read as without loss: the stored type; of computed values a block type that holds them, or F32.</summary>
-    internal DType RowType { get; }
+    /// <remarks>Found when it is asked for: it may depend on every scale of the tensor.</remarks>
+    internal DType RowType => _rowType.Value;
 
     /// <summary>Elements of a row: the last dimension, 1 for a scalar.</summary>
     public int RowLength => RowOf(_shape);

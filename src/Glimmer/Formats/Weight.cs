@@ -86,7 +86,7 @@ internal sealed class ReorderedWeight(StoredWeight stored, Func<long, long> file
 
 /// <summary>A tensor under another name.</summary>
 internal sealed class RenamedWeight(Weight weight, string name)
-    : Weight(new TensorInfo(name, weight.Info.Type, weight.Info.Shape.ToArray(), weight.Info.SizeBytes, weight.Info.IsComputed, weight.Info.RowType))
+    : Weight(new TensorInfo(name, weight.Info.Type, weight.Info.Shape.ToArray(), weight.Info.SizeBytes, weight.Info.IsComputed, () => weight.Info.RowType))
 {
     public override void ReadFloat32(long firstRow, int rows, Span<float> values) => weight.ReadFloat32(firstRow, rows, values);
 
