@@ -26,60 +26,53 @@ internal unsafe interface IPanelFormat<TVector>
         byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1);
 }
 
-/// <summary>fp32 weights.</summary>
-internal readonly unsafe struct F32Panel<TForm, TVector> : IPanelFormat<TVector>
-    where TForm : struct, IVectorForm<TVector>
+/// <summary>Weights that are plain numbers, without scales.</summary>
+internal interface IPlainNumber<TVector>
     where TVector : struct
 {
-    public static int BlockColumns => 0;
+    /// <summary>Bytes of a number.</summary>
+    static abstract int Bytes { get; }
 
-    public static int HeaderBytes => 0;
-
-    public static int ColumnBytes => 128;
-
-    public static int CodeBytes => 0;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
-        scale0 = scale1 = offset0 = offset1 = default;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Column(
-        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
-    {
-        weight0 = TForm.Load((float*)column + lane);
-        weight1 = TForm.Load((float*)column + lane + TForm.Width);
-    }
+    /// <summary>Widens a register of numbers.</summary>
+    static abstract unsafe TVector Load(byte* numbers);
 }
 
-/// <summary>bf16 weights: the upper half of an fp32 number.</summary>
-internal readonly unsafe struct BF16Panel<TForm, TVector> : IPanelFormat<TVector>
+/// <summary>fp32 numbers.</summary>
+internal readonly unsafe struct F32Number<TForm, TVector> : IPlainNumber<TVector>
     where TForm : struct, IVectorForm<TVector>
     where TVector : struct
 {
-    public static int BlockColumns => 0;
-
-    public static int HeaderBytes => 0;
-
-    public static int ColumnBytes => 64;
-
-    public static int CodeBytes => 0;
+    public static int Bytes => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Scales(byte* header, int lane, out TVector scale0, out TVector scale1, out TVector offset0, out TVector offset1) =>
-        scale0 = scale1 = offset0 = offset1 = default;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Column(
-        byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
-    {
-        weight0 = TForm.LoadBF16((ushort*)column + lane);
-        weight1 = TForm.LoadBF16((ushort*)column + lane + TForm.Width);
-    }
+    public static TVector Load(byte* numbers) => TForm.Load((float*)numbers);
 }
 
-/// <summary>fp16 weights.</summary>
-internal readonly unsafe struct F16Panel<TForm, TVector> : IPanelFormat<TVector>
+/// <summary>bf16 numbers: the upper half of an fp32 number.</summary>
+internal readonly unsafe struct BF16Number<TForm, TVector> : IPlainNumber<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int Bytes => 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector Load(byte* numbers) => TForm.LoadBF16((ushort*)numbers);
+}
+
+/// <summary>fp16 numbers.</summary>
+internal readonly unsafe struct F16Number<TForm, TVector> : IPlainNumber<TVector>
+    where TForm : struct, IVectorForm<TVector>
+    where TVector : struct
+{
+    public static int Bytes => 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector Load(byte* numbers) => TForm.LoadHalf((ushort*)numbers);
+}
+
+/// <summary>A panel of plain numbers: column after column, 32 outputs side by side.</summary>
+internal readonly unsafe struct PlainPanel<TNumber, TForm, TVector> : IPanelFormat<TVector>
+    where TNumber : struct, IPlainNumber<TVector>
     where TForm : struct, IVectorForm<TVector>
     where TVector : struct
 {
@@ -87,7 +80,7 @@ internal readonly unsafe struct F16Panel<TForm, TVector> : IPanelFormat<TVector>
 
     public static int HeaderBytes => 0;
 
-    public static int ColumnBytes => 64;
+    public static int ColumnBytes => TNumber.Bytes * Tensors.PackedMatrix.PanelRows;
 
     public static int CodeBytes => 0;
 
@@ -99,8 +92,8 @@ internal readonly unsafe struct F16Panel<TForm, TVector> : IPanelFormat<TVector>
     public static void Column(
         byte* column, int index, int lane, TVector scale0, TVector scale1, TVector offset0, TVector offset1, out TVector weight0, out TVector weight1)
     {
-        weight0 = TForm.LoadHalf((ushort*)column + lane);
-        weight1 = TForm.LoadHalf((ushort*)column + lane + TForm.Width);
+        weight0 = TNumber.Load(column + (TNumber.Bytes * lane));
+        weight1 = TNumber.Load(column + (TNumber.Bytes * (lane + TForm.Width)));
     }
 }
 

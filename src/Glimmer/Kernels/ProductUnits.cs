@@ -121,13 +121,13 @@ internal static unsafe class ProductUnits<TForm, TVector>
         switch (p.Type)
         {
             case DType.F32:
-                Pair<F32Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
+                Pair<PlainPanel<F32Number<TForm, TVector>, TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
             case DType.BF16:
-                Pair<BF16Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
+                Pair<PlainPanel<BF16Number<TForm, TVector>, TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
             case DType.F16:
-                Pair<F16Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
+                Pair<PlainPanel<F16Number<TForm, TVector>, TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
                 break;
             case DType.F8Blocks:
                 Pair<F8Panel<TForm, TVector>>(p, x, weights, second, lane, secondLane, output, distance);
@@ -209,10 +209,10 @@ internal static unsafe class ProductUnits<TForm, TVector>
         switch (p.Type)
         {
             case DType.BF16:
-                PanelExpander.Run<BF16Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                PanelExpander.Run<PlainPanel<BF16Number<TForm, TVector>, TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
                 return (byte*)scratch;
             case DType.F16:
-                PanelExpander.Run<F16Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
+                PanelExpander.Run<PlainPanel<F16Number<TForm, TVector>, TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
                 return (byte*)scratch;
             case DType.F8Blocks:
                 PanelExpander.RunBlocks<F8Panel<TForm, TVector>, TForm, TVector>(weights, from, count, scratch);
@@ -289,13 +289,13 @@ internal static unsafe class ProductUnits<TForm, TVector>
         switch (type)
         {
             case DType.F32:
-                Tile<F32Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
+                Tile<PlainPanel<F32Number<TForm, TVector>, TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.BF16:
-                Tile<BF16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
+                Tile<PlainPanel<BF16Number<TForm, TVector>, TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.F16:
-                Tile<F16Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
+                Tile<PlainPanel<F16Number<TForm, TVector>, TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
                 break;
             case DType.F8Blocks:
                 Tile<F8Panel<TForm, TVector>>(rows, x, weights, lane, columns, c, ldc, bias, resume, fetch);
