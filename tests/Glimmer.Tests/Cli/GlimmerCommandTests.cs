@@ -28,6 +28,7 @@ public class GlimmerCommandTests
     [InlineData("exclude each other", "generate", "--prompt", "a", "--file", "b")]
     [InlineData("exclude each other", "generate", "--prompt", "a", "--chat", "--raw")]
     [InlineData("exclude each other", "chat", "a", "--think", "--no-think")]
+    [InlineData("--strength lies between 0 and 1", "nano", "--out", "x", "--strength", "1.5")]
     [InlineData("Give one of", "tokenize", "a", "--jsonl", "b")]
     [InlineData("--type is 'q9_9'", "convert", "a", "b", "--type", "q9_9")]
     [InlineData("--type", "convert", "a", "b")]
