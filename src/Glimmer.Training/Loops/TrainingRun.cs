@@ -36,7 +36,7 @@ public sealed class TrainingRun
     /// <summary>Rows that the model is not trained on, in micro-batches; evaluated when the options say so and at the end. Empty for none.</summary>
     public IReadOnlyList<MicroBatch> HeldOut { get; init; } = [];
 
-    /// <summary>Further figures of an evaluation, by name; asked for on the thread that trains, between two steps. Null for none.</summary>
+    /// <summary>Further figures of an evaluation, by name; asked for on the thread that trains, between two steps, on the root alone. Null for none.</summary>
     public Func<IReadOnlyDictionary<string, double>>? FurtherFigures { get; init; }
 
     /// <summary>Clock of log and speed.</summary>
@@ -188,8 +188,7 @@ public sealed class TrainingRun
         if (HeldOut.Count == 0)
             return null;
         HeldOutLoss figures = HeldOutLoss.Of(_trainer.Model, _c, HeldOut, ranks: Ranks);
-        IEnumerable<KeyValuePair<string, double>> further = FurtherFigures is null ? [] : FurtherFigures();
-        Ranks.OnRoot(() => record!.Evaluation(_trainer.Steps, figures.Named().Concat(further).ToDictionary()));
+        Ranks.OnRoot(() => record!.Evaluation(_trainer.Steps, figures.Named().Concat(FurtherFigures?.Invoke() ?? new Dictionary<string, double>()).ToDictionary()));
         return figures;
     }
 
