@@ -11,6 +11,8 @@ switch (args.FirstOrDefault())
         return Glimmer.Benchmarks.Agents.AgentServer.Run(args[1..]);
     case "attention":
         return AttentionBenchmark.Run(args[1..]);
+    case "chats":
+        return ChatSoak.Run(args[1..]);
     case "check-gguf":
         return Glimmer.Benchmarks.Comparison.GgufCheck.Run(args[1..]);
     case "compare":

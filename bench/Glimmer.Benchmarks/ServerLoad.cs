@@ -27,7 +27,7 @@ internal static class ServerLoad
 
     private static async Task<bool> LoadAsync(int seconds, int clients, int kills, int tokens)
     {
-        using LoadedModel model = LoadedModel.Open(EmbeddedModel.Find(), Environment.ProcessorCount);
+        using LoadedModel model = LoadedModel.Open(EmbeddedModel.FindDefault(), Environment.ProcessorCount);
         using var engine = new Engine(model, new EngineOptions { MaxRunning = clients, CacheTokens = 256 * clients });
         await using GlimmerServer server = await GlimmerServer.StartAsync(new ServerOptions { Port = 0, ModelNames = ["m"] });
         server.Use(new ServedModel(model, engine));

@@ -29,7 +29,7 @@ internal sealed class AgentModel : IDisposable
     public TurnDefaults Defaults { get; private init; } = new();
 
     /// <summary>The model that the program carries.</summary>
-    public static AgentModel Embedded(int context) => new(LoadedModel.Open(EmbeddedModel.Find(), Environment.ProcessorCount), context, null);
+    public static AgentModel Embedded(int context) => new(LoadedModel.Open(EmbeddedModel.FindDefault(), Environment.ProcessorCount), context, null);
 
     /// <summary>Writes and loads a random GLM. One token in 64 ends its answers, as its own generation_config.json says: they have 64 tokens on average.</summary>
     /// <param name="tokenizer">Folder of a vocabulary with GLM's markers.</param>

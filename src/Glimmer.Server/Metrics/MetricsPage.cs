@@ -94,6 +94,8 @@ internal sealed class MetricsPage(ServerState state)
         page.Own(
             "http_responses_total", "counter",
             [.. state.Http.Answers.Select(answer => ((double)answer.Count, $"dialect=\"{answer.Key.Dialect}\",endpoint=\"{answer.Key.Endpoint}\",status=\"{answer.Key.Status}\""))]);
+        page.Own("calls_cut_total", "counter", turns.CutCalls);
+        page.Own("grammar_compile_seconds", runner.Model.Formats.CompileSeconds);
         page.Own("weight_version_info", "gauge", 1, $"version=\"{runner.Model.Control?.Version ?? "default"}\"");
         return page.ToString();
     }
@@ -121,6 +123,8 @@ internal sealed class MetricsPage(ServerState state)
         public void Own(string name, string type, double value, string labels = "") => Value("glimmer:" + name, type, vllm[..vllm.IndexOf(',', StringComparison.Ordinal)], (value, labels));
 
         public void Own(string name, string type, params ReadOnlySpan<(double Value, string Labels)> values) => Value("glimmer:" + name, type, vllm[..vllm.IndexOf(',', StringComparison.Ordinal)], values);
+
+        public void Own(string name, Histogram histogram) => Counts("glimmer:" + name, vllm[..vllm.IndexOf(',', StringComparison.Ordinal)], histogram);
 
         public void Sglang(string name, Histogram histogram) => Counts("sglang:" + name, sglang, histogram);
 

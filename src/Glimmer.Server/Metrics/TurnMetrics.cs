@@ -31,6 +31,9 @@ internal sealed class TurnMetrics
     /// <summary>Requests that found the queue full.</summary>
     public long Rejected { get; private set; }
 
+    /// <summary>Calls that were announced and never completed, so that their text stayed text.</summary>
+    public long CutCalls { get; private set; }
+
     /// <summary>Seconds to the first token, by SGLang's bounds.</summary>
     public Histogram FirstTokenSglang { get; } = new([0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 20, 40, 60, 80, 100, 200, 400]);
 
@@ -132,6 +135,13 @@ internal sealed class TurnMetrics
     {
         lock (_lock)
             Rejected++;
+    }
+
+    /// <summary>An answer ended inside of a call, which is text then.</summary>
+    public void Cut()
+    {
+        lock (_lock)
+            CutCalls++;
     }
 
     /// <summary>Answers that ended in one of these ways.</summary>

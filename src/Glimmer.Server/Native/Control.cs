@@ -59,6 +59,28 @@ internal sealed class Control(ServerState state)
         await SuccessAsync(context, "Running.").ConfigureAwait(false);
     }
 
+    /// <summary><c>/release_memory_occupation</c>: gives the memory of keys and values back and lets new requests wait; 400 while requests run or wait. Weights stay.</summary>
+    public async Task ReleaseAsync(HttpContext context)
+    {
+        if (!await HasCacheTagAsync(context).ConfigureAwait(false))
+        {
+            await SuccessAsync(context, "Nothing is released: the weights are mapped from their file, and the system takes their pages when it needs them.").ConfigureAwait(false);
+            return;
+        }
+
+        long bytes = await Engine.ReleaseMemoryAsync().ConfigureAwait(false)
+            ?? throw ApiException.Invalid("Requests run or wait; memory is released when there are none. Abort them, or try again.");
+        await SuccessAsync(context, $"{bytes / 1048576.0:0.#} MiB of keys and values are released; requests wait for /resume_memory_occupation.").ConfigureAwait(false);
+    }
+
+    /// <summary><c>/resume_memory_occupation</c>.</summary>
+    public async Task ResumeAsync(HttpContext context)
+    {
+        if (await HasCacheTagAsync(context).ConfigureAwait(false))
+            await Engine.ContinueAsync().ConfigureAwait(false);
+        await SuccessAsync(context, "Running.").ConfigureAwait(false);
+    }
+
     /// <summary><c>/update_weights_from_disk</c>: all or nothing; refused while requests run unless the engine is paused or they are aborted.</summary>
     public async Task UpdateAsync(HttpContext context)
     {
@@ -115,6 +137,15 @@ internal sealed class Control(ServerState state)
         string full = Path.GetFullPath(path);
         if (!roots.Any(root => full.StartsWith(Path.TrimEndingDirectorySeparator(root) + Path.DirectorySeparatorChar, StringComparison.Ordinal)))
             throw new ApiException(ApiErrorKind.Forbidden, "model_path lies outside of the folders that weights may come from (--allow-weight-root).", "model_path");
+    }
+
+    // Which memory is meant; without tags all of it.
+    private async Task<bool> HasCacheTagAsync(HttpContext context)
+    {
+        IReadOnlyList<string> tags = (await ReadAsync(context).ConfigureAwait(false)).TextOrTexts("tags");
+        if (tags.FirstOrDefault(tag => tag is not ("weights" or "kv_cache" or "cuda_graph")) is { } unknown)
+            throw ApiException.Invalid($"tags names '{unknown}'; expected weights, kv_cache or cuda_graph.", "tags");
+        return tags.Count == 0 || tags.Contains("kv_cache");
     }
 
     private async Task<Fields> ReadAsync(HttpContext context) =>

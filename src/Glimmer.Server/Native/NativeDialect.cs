@@ -16,7 +16,7 @@ internal sealed class NativeDialect(ServerState state) : IDialect
         "/health", "/health_generate", "/generate", "/get_model_info", "/model_info", "/server_info", "/get_server_info", "/flush_cache", "/abort_request", "/pause_generation",
         "/continue_generation", "/update_weights_from_disk", "/update_weights_from_tensor", "/init_weights_update_group", "/update_weights_from_distributed",
         "/destroy_weights_update_group", "/update_weight_version", "/get_weight_version", "/tokenize", "/detokenize", "/v1/tokenize", "/v1/detokenize", "/v1/loads", "/get_load",
-        "/metrics", "/props",
+        "/metrics", "/props", "/release_memory_occupation", "/resume_memory_occupation", "/parse_function_call", "/separate_reasoning",
     ];
 
     /// <inheritdoc/>
@@ -49,11 +49,16 @@ internal sealed class NativeDialect(ServerState state) : IDialect
             routes.Post(prefix + "/detokenize", information.DetokenizeAsync, Access.Uncounted);
         }
 
+        var parsing = new Parsing(state);
+        routes.Post("/parse_function_call", parsing.CallsAsync, Access.Uncounted);
+        routes.Post("/separate_reasoning", parsing.ReasoningAsync, Access.Uncounted);
         routes.Get("/flush_cache", control.FlushAsync, Access.Admin);
         routes.Post("/flush_cache", control.FlushAsync, Access.Admin);
         routes.Post("/abort_request", control.AbortAsync, Access.Admin);
         routes.Post("/pause_generation", control.PauseAsync, Access.Admin);
         routes.Post("/continue_generation", control.ContinueAsync, Access.Admin);
+        routes.Post("/release_memory_occupation", control.ReleaseAsync, Access.Admin);
+        routes.Post("/resume_memory_occupation", control.ResumeAsync, Access.Admin);
         routes.Post("/update_weights_from_disk", control.UpdateAsync, Access.Admin);
         routes.Post("/update_weight_version", control.NameWeightsAsync, Access.Admin);
         routes.Get("/get_weight_version", control.WeightsNameAsync, Access.Admin);

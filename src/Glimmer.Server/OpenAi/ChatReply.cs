@@ -18,6 +18,7 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
     private readonly Dictionary<int, List<TokenMade>> _pending = [];
     private readonly Dictionary<int, string> _held = [];
     private TurnUsage _usage;
+    private Turn? _turn;
 
     /// <summary>The first chunk of an answer.</summary>
     public void AddRole(EventStream stream, int answer) => AddChunk(stream, answer, json =>
@@ -29,6 +30,7 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
     /// <summary>What an event adds to the stream.</summary>
     public void Add(EventStream stream, Turn turn, TurnEvent item)
     {
+        _turn = turn;
         switch (item)
         {
             case TurnStarted started:
@@ -108,6 +110,8 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
             WriteChoice(json, turn, i, answers[i]);
         json.WriteEndArray();
         UsageWriter.Write(json, UsageWriter.Sum(answers.Select(answer => answer.Finished!)));
+        if (form.Timings)
+            TimingsWriter.Write(json, turn.Timings);
         if (turn.Request.PromptLogprobs)
             LogprobWriter.WritePrompt(json, served.Tokenizer, turn.Prompt, promptLogprobs);
         if (form.ReturnTokenIds)
@@ -181,6 +185,8 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
             json.WriteEndObject();
             json.WriteEndArray();
             WriteContinuousUsage(json);
+            if (form.Timings)
+                TimingsWriter.Write(json, turn.Timings);
             json.WriteEndObject();
         });
     }
@@ -217,6 +223,8 @@ internal sealed class ChatReply(string model, ReplyForm form, ServedModel served
         json.WriteEndObject();
         json.WriteEndArray();
         WriteContinuousUsage(json);
+        if (form.ContinuousTimings && _turn is not null)
+            TimingsWriter.Write(json, _turn.Timings);
         json.WriteEndObject();
     });
 

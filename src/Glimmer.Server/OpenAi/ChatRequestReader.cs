@@ -12,8 +12,11 @@ namespace Glimmer.Server.OpenAi;
 /// <param name="SeparateReasoning">Whether reasoning stands apart from the text.</param>
 /// <param name="StreamReasoning">Whether reasoning is streamed.</param>
 /// <param name="ReturnTokenIds">Whether ids are returned.</param>
+/// <param name="Timings">Whether the end says how long prompt and answer took.</param>
+/// <param name="ContinuousTimings">Whether every chunk says so.</param>
 internal sealed record ReplyForm(
-    string Model, bool Stream, bool IncludeUsage, bool ContinuousUsage, bool SeparateReasoning = true, bool StreamReasoning = true, bool ReturnTokenIds = false);
+    string Model, bool Stream, bool IncludeUsage, bool ContinuousUsage, bool SeparateReasoning = true, bool StreamReasoning = true, bool ReturnTokenIds = false, bool Timings = false,
+    bool ContinuousTimings = false);
 
 /// <summary>Reads <c>/v1/chat/completions</c>.</summary>
 internal static class ChatRequestReader
@@ -185,7 +188,9 @@ internal static class ChatRequestReader
         return arguments as DataObject ?? throw function.Wrong("arguments", "the JSON text of an object");
     }
 
-    private static List<ToolDefinition> Tools(Fields body)
+    /// <summary>The functions of <c>tools</c>, and of the older <c>functions</c>.</summary>
+    /// <exception cref="ApiException">A tool is malformed.</exception>
+    public static List<ToolDefinition> Tools(Fields body)
     {
         var tools = new List<ToolDefinition>();
         foreach (Fields tool in body.Objects("tools", MaxTools))

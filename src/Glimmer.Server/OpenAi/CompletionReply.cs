@@ -17,6 +17,7 @@ internal sealed class CompletionReply(string model, CompletionRequest request, S
     private readonly long _created = now.ToUnixTimeSeconds();
     private readonly SortedDictionary<int, CompletionChoice> _choices = [];
     private readonly List<(IReadOnlyList<int> Prompt, IReadOnlyList<float> Logprobs)> _prompts = [];
+    private readonly List<Turn> _turns = [];
     private TurnUsage _usage;
 
     /// <summary>Takes an event of a turn.</summary>
@@ -29,6 +30,7 @@ internal sealed class CompletionReply(string model, CompletionRequest request, S
             case TurnStarted started:
                 _usage = _usage with { Prompt = _usage.Prompt + started.PromptTokens, Cached = _usage.Cached + started.CachedTokens };
                 _prompts.Add((turn.Prompt, started.PromptLogprobs));
+                _turns.Add(turn);
                 for (int answer = 0; answer < turn.Request.Count; answer++)
                     Begin(_choices[first + answer] = new CompletionChoice(first + answer), turn, started);
                 return request.Echo ? _choices[first] : null;
@@ -60,6 +62,7 @@ internal sealed class CompletionReply(string model, CompletionRequest request, S
             WriteChoice(json, choice);
         json.WriteEndArray();
         UsageWriter.Write(json, _usage);
+        WriteTimings(json);
         json.WriteEndObject();
     }
 
@@ -74,6 +77,8 @@ internal sealed class CompletionReply(string model, CompletionRequest request, S
             json.WriteEndArray();
             if (request.Form.ContinuousUsage)
                 UsageWriter.Write(json, _usage);
+            if (request.Form.ContinuousTimings || choice.Finished is not null)
+                WriteTimings(json);
             json.WriteEndObject();
         });
         choice.Sent();
@@ -92,6 +97,12 @@ internal sealed class CompletionReply(string model, CompletionRequest request, S
             UsageWriter.Write(json, _usage);
             json.WriteEndObject();
         });
+    }
+
+    private void WriteTimings(Utf8JsonWriter json)
+    {
+        if (request.Form.Timings)
+            TimingsWriter.Write(json, _turns.Aggregate(default(TurnTimings), (sum, turn) => sum + turn.Timings));
     }
 
     // With echo the text, its tokens and their log-probabilities begin with the prompt's.

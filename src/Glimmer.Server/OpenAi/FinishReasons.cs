@@ -16,6 +16,28 @@ internal static class FinishReasons
     };
 }
 
+/// <summary>Writes <c>timings</c>, as llama.cpp's server has them.</summary>
+internal static class TimingsWriter
+{
+    /// <summary>Writes the member. The answer's rate is that of the tokens after the first, which comes with the prompt.</summary>
+    public static void Write(Utf8JsonWriter json, TurnTimings timings)
+    {
+        json.WriteStartObject("timings");
+        json.WriteNumber("cache_n", timings.Cached);
+        Part(json, "prompt", timings.Prompt, timings.Prompt, timings.PromptTime);
+        Part(json, "predicted", timings.Output, timings.Output - 1, timings.OutputTime);
+        json.WriteEndObject();
+    }
+
+    private static void Part(Utf8JsonWriter json, string name, int tokens, int timed, TimeSpan time)
+    {
+        json.WriteNumber(name + "_n", tokens);
+        json.WriteNumber(name + "_ms", Math.Round(time.TotalMilliseconds, 3));
+        json.WriteNumber(name + "_per_token_ms", timed > 0 ? Math.Round(time.TotalMilliseconds / timed, 4) : 0);
+        json.WriteNumber(name + "_per_second", time > TimeSpan.Zero && timed > 0 ? Math.Round(timed / time.TotalSeconds, 3) : 0);
+    }
+}
+
 /// <summary>Writes <c>usage</c>.</summary>
 internal static class UsageWriter
 {

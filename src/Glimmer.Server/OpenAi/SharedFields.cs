@@ -43,7 +43,8 @@ internal static class SharedFields
         Fields? stream = body.Object("stream_options");
         return new ReplyForm(
             body.Text("model") ?? "", body.Flag("stream") ?? false, stream?.Flag("include_usage") ?? false, stream?.Flag("continuous_usage_stats") ?? false,
-            body.Flag("separate_reasoning") ?? true, body.Flag("stream_reasoning") ?? true, body.Flag("return_token_ids") ?? false);
+            body.Flag("separate_reasoning") ?? true, body.Flag("stream_reasoning") ?? true, body.Flag("return_token_ids") ?? false,
+            (body.Flag("return_timings") ?? false) || body.Flag("timings_per_token") == true, body.Flag("timings_per_token") ?? false);
     }
 
     /// <summary>Stop texts: one or several, none of them empty.</summary>

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Glimmer.Chat;
 using Glimmer.Inference;
 using Glimmer.Inference.Constraints;
 using Glimmer.Server.Http;
+using Glimmer.Server.Metrics;
 
 namespace Glimmer.Server.Turns;
 
@@ -13,6 +15,9 @@ internal sealed class FormatCompiler(ServedModel model)
     private const int MaxKept = 128;
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(10);
     private readonly ConcurrentDictionary<string, Lazy<Constraint>> _compiled = new(StringComparer.Ordinal);
+
+    /// <summary>Seconds that compilations took, those that were refused included.</summary>
+    public Histogram CompileSeconds { get; } = new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]);
 
     /// <summary>The constraint of a format.</summary>
     /// <exception cref="ApiException">It is malformed, cannot be expressed, or takes too long to compile.</exception>
@@ -35,6 +40,19 @@ internal sealed class FormatCompiler(ServedModel model)
 
     /// <summary>Whether the arguments of a tool's calls must be valid under its schema, or the request is refused.</summary>
     public static bool IsStrict(ToolDefinition tool) => Inner(tool).Find("strict")?.AsBoolean == true;
+
+    private Constraint Timed(Func<Constraint> compile)
+    {
+        long start = Stopwatch.GetTimestamp();
+        try
+        {
+            return compile();
+        }
+        finally
+        {
+            CompileSeconds.Observe(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+    }
 
     // A schema that cannot be expressed binds a demanded call only when it says strict; else the arguments are free.
     private Constraint Calls(IReadOnlyList<ToolDefinition> tools, ToolCallOptions options)
@@ -65,7 +83,7 @@ internal sealed class FormatCompiler(ServedModel model)
         if (_compiled.Count >= MaxKept)
             _compiled.Clear();
         // One compilation serves all requests with the same text. An engine's matchers share the constraint: all of them run on the engine's thread.
-        Lazy<Constraint> lazy = _compiled.GetOrAdd(key, _ => new Lazy<Constraint>(compile));
+        Lazy<Constraint> lazy = _compiled.GetOrAdd(key, _ => new Lazy<Constraint>(() => Timed(compile)));
         try
         {
             return await Task.Run(() => lazy.Value, cancellationToken).WaitAsync(s_limit, cancellationToken).ConfigureAwait(false);

@@ -17,6 +17,9 @@ public sealed class Turn
     private readonly long _start;
     private readonly Activity? _span;
     private readonly StringBuilder? _said;
+    private long? _first;
+    private long _last;
+    private int _tokens;
 
     internal Turn(TurnRunner runner, TurnRequest request, TurnPrompt prompt, bool startsInReasoning, long start, ITokenStream stream)
     {
@@ -34,6 +37,16 @@ public sealed class Turn
     /// <summary>The experts of each prompt position but the last, [P - 1, L, K]; complete with the first token, empty when not asked for.</summary>
     public ReadOnlyMemory<int> PromptRoutedExperts => _stream.PromptRoutedExperts;
 
+    /// <summary>How long prompt and answer took so far.</summary>
+    public TurnTimings Timings
+    {
+        get
+        {
+            TimeSpan prompt = _first is { } first ? _runner.Time.GetElapsedTime(_start, first) - (_stream.Queued ?? TimeSpan.Zero) : TimeSpan.Zero;
+            return new TurnTimings(_prompt.Ids.Length - _stream.CachedTokens, _stream.CachedTokens, prompt, _tokens, _first is { } from ? _runner.Time.GetElapsedTime(from, _last) : TimeSpan.Zero);
+        }
+    }
+
     /// <summary>What happens, in order. Ends when all answers are complete; a reader that stops early cancels the generation.</summary>
     /// <exception cref="Http.ApiException">The request waited or ran longer than the server allows.</exception>
     /// <exception cref="OperationCanceledException">The client is gone, or the request was aborted.</exception>
@@ -47,7 +60,6 @@ public sealed class Turn
         int open = answers.Length;
         var finished = new List<AnswerFinished>();
         TimeProvider time = _runner.Time;
-        long first = _start, last = _start;
         using var clock = new TurnClock(_runner.Defaults, time, cancellationToken);
         IAsyncEnumerator<EngineToken> reader = _stream.ReadAllAsync(clock.Token).GetAsyncEnumerator(CancellationToken.None);
         try
@@ -75,14 +87,15 @@ public sealed class Turn
 
                 EngineToken token = reader.Current;
                 long now = time.GetTimestamp();
-                if (last == _start)
+                if (_first is null)
                 {
-                    first = now;
+                    _first = now;
                     _runner.Metrics.Token(time.GetElapsedTime(_start, now), null, _stream.Queued);
                 }
                 else
-                    _runner.Metrics.Token(time.GetElapsedTime(_start, now), time.GetElapsedTime(last, now), null);
-                last = now;
+                    _runner.Metrics.Token(time.GetElapsedTime(_start, now), time.GetElapsedTime(_last, now), null);
+                _last = now;
+                _tokens++;
                 AnswerReader answer = answers[token.Answer];
                 if (answer.IsFinished)
                     continue;
@@ -91,7 +104,12 @@ public sealed class Turn
                 answer.Read(token, events);
                 _said?.Append(_runner.Model.Tokenizer.Decode([token.Token], false));
                 foreach (TurnEvent item in events)
+                {
+                    if (item is CallCut)
+                        _runner.Metrics.Cut();
                     yield return item;
+                }
+
                 if (answer.IsFinished)
                 {
                     open--;
@@ -107,7 +125,12 @@ public sealed class Turn
                 events.Clear();
                 answer.Complete(isAborted ? TurnEnd.Aborted : TurnEnd.Length, events);
                 foreach (TurnEvent item in events)
+                {
+                    if (item is CallCut)
+                        _runner.Metrics.Cut();
                     yield return item;
+                }
+
                 finished.Add((AnswerFinished)events[^1]);
             }
 
@@ -120,10 +143,10 @@ public sealed class Turn
                 _stream.Cancel();
             await reader.DisposeAsync().ConfigureAwait(false);
             if (isComplete)
-                _runner.Metrics.Finished(finished, time.GetElapsedTime(_start), time.GetElapsedTime(first, last));
+                _runner.Metrics.Finished(finished, time.GetElapsedTime(_start), _first is { } from ? time.GetElapsedTime(from, _last) : TimeSpan.Zero);
             else
                 _runner.Metrics.Lost();
-            End(answers, isComplete ? finished[0].End.ToString() : TurnLog.Lost, last == _start ? null : time.GetElapsedTime(_start, first));
+            End(answers, isComplete ? finished[0].End.ToString() : TurnLog.Lost, _first is { } began ? time.GetElapsedTime(_start, began) : null);
             _runner.Live.Remove(Request.Id, this);
         }
     }

@@ -102,6 +102,19 @@ public readonly record struct TurnUsage(int Prompt, int Cached, int Output, int 
     public int Total => Prompt + Output;
 }
 
+/// <summary>How long a request took, under the names of llama.cpp's server.</summary>
+/// <param name="Prompt">Prompt tokens that were computed.</param>
+/// <param name="Cached">Prompt tokens that came from the prefix cache.</param>
+/// <param name="PromptTime">From admission to the first token.</param>
+/// <param name="Output">Tokens of all answers so far.</param>
+/// <param name="OutputTime">From the first token to the last.</param>
+public readonly record struct TurnTimings(int Prompt, int Cached, TimeSpan PromptTime, int Output, TimeSpan OutputTime)
+{
+    /// <summary>Of requests that ran together: their tokens, and the longest of their times.</summary>
+    public static TurnTimings operator +(TurnTimings a, TurnTimings b) => new(
+        a.Prompt + b.Prompt, a.Cached + b.Cached, a.PromptTime > b.PromptTime ? a.PromptTime : b.PromptTime, a.Output + b.Output, a.OutputTime > b.OutputTime ? a.OutputTime : b.OutputTime);
+}
+
 /// <summary>An answer is complete.</summary>
 /// <param name="Answer">Number of the answer.</param>
 /// <param name="End">Why.</param>

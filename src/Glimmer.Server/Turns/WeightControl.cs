@@ -28,6 +28,9 @@ public sealed class WeightControl(Engine engine, LoadedModel model)
     /// <summary>Forgets cached prefixes; false while requests run or wait.</summary>
     public Task<bool> FlushAsync() => engine.FlushCacheAsync();
 
+    /// <summary>Gives the memory of keys and values back and pauses; null while requests run or wait.</summary>
+    public Task<long?> ReleaseMemoryAsync() => engine.ReleaseMemoryAsync();
+
     /// <summary>Loads other weights; on failure the old ones stay.</summary>
     /// <param name="path">A Hugging Face folder or a GGUF file.</param>
     /// <param name="version">Their name; null counts on.</param>

@@ -160,6 +160,16 @@ public sealed class Engine : IDisposable
         return isIdle;
     });
 
+    /// <summary>Forgets cached prefixes, gives the memory of keys and values back to the system and pauses, unless requests run or wait. <see cref="ContinueAsync"/> ends it.</summary>
+    /// <returns>Bytes given back; null while requests run or wait.</returns>
+    public Task<long?> ReleaseMemoryAsync() => CallAsync<long?>(core =>
+    {
+        if (core.HasWork)
+            return null;
+        _isPaused = true;
+        return core.ReleaseMemory();
+    });
+
     /// <summary>Ends the thread; generations in progress fail with <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {

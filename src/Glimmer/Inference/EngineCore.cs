@@ -199,6 +199,14 @@ internal sealed class EngineCore : IDisposable
     /// <summary>Frees the cached prefixes.</summary>
     public void ClearPrefixes() => _tree.Clear();
 
+    /// <summary>Forgets cached prefixes and gives the memory of unused blocks back to the system.</summary>
+    /// <returns>Bytes given back.</returns>
+    public long ReleaseMemory()
+    {
+        _tree.Clear();
+        return _cache.Trim();
+    }
+
     /// <summary>Runs one step.</summary>
     public void Step()
     {

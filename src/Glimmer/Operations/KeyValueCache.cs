@@ -65,12 +65,18 @@ public sealed unsafe class KeyValueCache : IDisposable
     /// <summary>Starts an empty sequence.</summary>
     public CachedSequence NewSequence() => new(this);
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Gives the memory of blocks that nobody holds back to the system.</summary>
+    /// <returns>Bytes given back.</returns>
+    public long Trim()
     {
+        long bytes = _free.Count * _blockBytes;
         while (_free.TryPop(out CacheBlock? block))
             block.Memory.Dispose();
+        return bytes;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => Trim();
 
     // Of the page of a slot in a block, in bytes.
     internal long Offset(int slot) => _offsets[slot];

@@ -79,6 +79,34 @@ public class ControlTests
         Assert.Equal("v2", JsonDocument.Parse(await server.Client.GetStringAsync("/get_model_info")).RootElement.GetProperty("weight_version").GetString());
     }
 
+    [Fact]
+    public async Task Released_memory_is_given_back_and_requests_wait_until_it_is_resumed()
+    {
+        await using EngineServer server = await EngineServer.StartAsync();
+        int[] expected = Ids(await server.PostAsync("/generate", Short));
+        Task<JsonElement> running = server.PostAsync("/generate", Long);
+        await EngineServer.Until(() => server.Engine.Statistics.Running > 0);
+        using (HttpResponseMessage busy = await server.Client.PostAsync("/release_memory_occupation", null))
+            Assert.Equal(HttpStatusCode.BadRequest, busy.StatusCode);
+        await server.PostAsync("/abort_request", """{"abort_all":true}""");
+        await running;
+        await EngineServer.Until(() => server.Engine.Statistics.Running == 0);
+
+        string released = (await server.PostAsync("/release_memory_occupation", """{"tags":["kv_cache"]}""")).GetProperty("message").GetString()!;
+        Assert.DoesNotContain("0 MiB", released, StringComparison.Ordinal);
+        Assert.Equal(0, server.Engine.Statistics.BlocksInUse);
+        Task<JsonElement> waiting = server.PostAsync("/generate", Short);
+        await EngineServer.Until(() => server.Engine.Statistics.Waiting == 1);
+        Assert.False(waiting.IsCompleted);
+        await server.PostAsync("/resume_memory_occupation", "{}");
+        Assert.Equal(expected, Ids(await waiting));
+
+        Assert.Contains("Nothing is released", (await server.PostAsync("/release_memory_occupation", """{"tags":["weights"]}""")).GetProperty("message").GetString(), StringComparison.Ordinal);
+        Assert.Equal(expected, Ids(await server.PostAsync("/generate", Short)));
+        using HttpResponseMessage unknown = await server.Client.PostAsync("/release_memory_occupation", EngineServer.Json("""{"tags":["heap"]}"""));
+        Assert.Equal(HttpStatusCode.BadRequest, unknown.StatusCode);
+    }
+
     private static Task<HttpResponseMessage> UpdateAsync(EngineServer server, string folder) =>
         server.Client.PostAsync("/update_weights_from_disk", EngineServer.Json($$"""{"model_path":{{JsonSerializer.Serialize(folder)}},"weight_version":"v2"}"""));
 

@@ -114,6 +114,44 @@ public class EngineServerTests
     }
 
     [Fact]
+    public async Task Timings_come_with_the_end_when_they_are_asked_for_and_with_every_chunk_when_that_is_asked_for()
+    {
+        await using EngineServer server = await EngineServer.StartAsync();
+        string prompt = string.Concat(Enumerable.Repeat("a b ", 200));
+        string Body(string more) => $$"""{"max_tokens":5,"ignore_eos":true,"temperature":0,"messages":[{"role":"user","content":"{{prompt}}"}]{{more}}}""";
+        JsonElement whole = await server.PostAsync("/v1/chat/completions", Body(""","return_timings":true"""));
+        JsonElement timings = whole.GetProperty("timings");
+        Assert.Equal(whole.GetProperty("usage").GetProperty("prompt_tokens").GetInt32(), timings.GetProperty("prompt_n").GetInt32());
+        Assert.Equal((0, 5), (timings.GetProperty("cache_n").GetInt32(), timings.GetProperty("predicted_n").GetInt32()));
+        Assert.True(timings.GetProperty("prompt_ms").GetDouble() > 0 && timings.GetProperty("predicted_per_second").GetDouble() > 0);
+        JsonElement again = await server.PostAsync("/v1/chat/completions", Body(""","return_timings":true"""));
+        int cached = again.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32();
+        Assert.True(cached > 0);
+        Assert.Equal(cached, again.GetProperty("timings").GetProperty("cache_n").GetInt32());
+        Assert.False((await server.PostAsync("/v1/chat/completions", Body(""))).TryGetProperty("timings", out _));
+
+        using HttpResponseMessage stream = await server.Client.PostAsync("/v1/chat/completions", EngineServer.Json(Body(""","stream":true,"timings_per_token":true""")));
+        JsonElement[] chunks = [.. (await stream.Content.ReadAsStringAsync()).Split('\n').Where(line => line.StartsWith("data: {", StringComparison.Ordinal)).Select(line => JsonDocument.Parse(line[6..]).RootElement)];
+        int[] counts = [.. chunks.Where(chunk => chunk.TryGetProperty("timings", out _)).Select(chunk => chunk.GetProperty("timings").GetProperty("predicted_n").GetInt32())];
+        Assert.Equal(counts.Order(), counts);
+        Assert.Equal(5, counts[^1]);
+        Assert.True(counts.Length > 1);
+
+        JsonElement completion = await server.PostAsync("/v1/completions", """{"max_tokens":3,"ignore_eos":true,"prompt":["a","b"],"return_timings":true}""");
+        Assert.Equal(6, completion.GetProperty("timings").GetProperty("predicted_n").GetInt32());
+    }
+
+    [Fact]
+    public async Task Compilations_are_timed_and_kept()
+    {
+        await using EngineServer server = await EngineServer.StartAsync();
+        string body = Generate([1, 2, 3], "\"max_new_tokens\":2,\"regex\":\"ab+\"");
+        await server.PostAsync("/generate", body);
+        await server.PostAsync("/generate", body);
+        Assert.Contains("glimmer:grammar_compile_seconds_count{model_name=\"glm-4.7\"} 1\n", await server.Client.GetStringAsync("/metrics"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_client_that_leaves_while_its_grammar_is_compiled_leaves_no_pages()
     {
         await using EngineServer server = await EngineServer.StartAsync();
