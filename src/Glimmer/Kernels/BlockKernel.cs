@@ -72,6 +72,8 @@ internal abstract unsafe class BlockKernel
         {
             if (AvxVnni.IsSupported && Simd.Level == Simd.Best)
                 Multiply<VnniDot>(x, tokens, panel, columns, c, ldc, bias, prepared);
+            else if (Simd.Level >= SimdLevel.Avx2 && Avx2ShortDot.Holds(TFormat.MostCode, TFormat.Offset, ColumnsOfScale))
+                Multiply<Avx2ShortDot>(x, tokens, panel, columns, c, ldc, bias, prepared);
             else if (Simd.Level >= SimdLevel.Avx2)
                 Multiply<Avx2Dot>(x, tokens, panel, columns, c, ldc, bias, prepared);
             else
@@ -165,9 +167,42 @@ internal abstract unsafe class BlockKernel
                     BlockWideTile.Run<Rows3, TFormat, TDot>(x, panel, columns, c, ldc, bias);
                     break;
                 default:
+                    if (Simd.Level == SimdLevel.Avx512 && BlockTile512.IsSupported && (BlockSums512.IsEnabled || typeof(TDot) != typeof(VnniDot)))
+                    {
+                        Wide512(x, tokens, panel, columns, c, ldc, bias, prepared);
+                        return;
+                    }
+
                     Narrow<TDot>(x, tokens, panel, 0, columns, c, ldc, bias, prepared);
                     Narrow<TDot>(x, tokens, panel, 2, columns, c + 16, ldc, bias == null ? null : bias + 16, prepared);
                     break;
+            }
+        }
+
+        private static void Wide512(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
+        {
+            switch (tokens)
+            {
+                case 4 when BlockSums512.IsEnabled:
+                    BlockTileVnni512.Run<Rows4, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    break;
+                case 5 when BlockSums512.IsEnabled:
+                    BlockTileVnni512.Run<Rows5, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    break;
+                case 6 when BlockSums512.IsEnabled:
+                    BlockTileVnni512.Run<Rows6, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    break;
+                case 4:
+                    BlockTile512.Run<Rows4, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    break;
+                case 5:
+                    BlockTile512.Run<Rows5, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    break;
+                case 6:
+                    BlockTile512.Run<Rows6, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    break;
+                default:
+                    throw new ArgumentOutOfRangeException(nameof(tokens), tokens, "A tile has 1 to 6 tokens.");
             }
         }
 

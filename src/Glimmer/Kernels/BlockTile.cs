@@ -81,35 +81,35 @@ internal static unsafe class BlockTile
                     Vector256<int> s5a = default, s5b = default;
                     if (TFormat.Offset != 0 && !(bytes && TDot.CentresBytes))
                     {
-                        s0a = Vector256.Create(((int*)(own + 4 * TRows.Count))[0]);
+                        s0a = TDot.Begin(((int*)(own + 4 * TRows.Count))[0]);
                         s0b = s0a;
                         if (TRows.Count > 1)
                         {
-                            s1a = Vector256.Create(((int*)(own + 4 * TRows.Count))[1]);
+                            s1a = TDot.Begin(((int*)(own + 4 * TRows.Count))[1]);
                             s1b = s1a;
                         }
 
                         if (TRows.Count > 2)
                         {
-                            s2a = Vector256.Create(((int*)(own + 4 * TRows.Count))[2]);
+                            s2a = TDot.Begin(((int*)(own + 4 * TRows.Count))[2]);
                             s2b = s2a;
                         }
 
                         if (TRows.Count > 3)
                         {
-                            s3a = Vector256.Create(((int*)(own + 4 * TRows.Count))[3]);
+                            s3a = TDot.Begin(((int*)(own + 4 * TRows.Count))[3]);
                             s3b = s3a;
                         }
 
                         if (TRows.Count > 4)
                         {
-                            s4a = Vector256.Create(((int*)(own + 4 * TRows.Count))[4]);
+                            s4a = TDot.Begin(((int*)(own + 4 * TRows.Count))[4]);
                             s4b = s4a;
                         }
 
                         if (TRows.Count > 5)
                         {
-                            s5a = Vector256.Create(((int*)(own + 4 * TRows.Count))[5]);
+                            s5a = TDot.Begin(((int*)(own + 4 * TRows.Count))[5]);
                             s5b = s5a;
                         }
                     }
@@ -218,41 +218,41 @@ internal static unsafe class BlockTile
                     float* scales = (float*)(own - half * 4 * TRows.Count), sums = (float*)(own + 12 * TRows.Count);
                     Vector256<float> d;
                     d = Vector256.Create(scales[0]);
-                    Add<TFormat>(c, s0a, scaleA * d, minimumA, sums[0]);
-                    Add<TFormat>(c + 8, s0b, scaleB * d, minimumB, sums[0]);
+                    Add<TFormat>(c, TDot.Finish(s0a), scaleA * d, minimumA, sums[0]);
+                    Add<TFormat>(c + 8, TDot.Finish(s0b), scaleB * d, minimumB, sums[0]);
                     if (TRows.Count > 1)
                     {
                         d = Vector256.Create(scales[1]);
-                        Add<TFormat>(c + ldc, s1a, scaleA * d, minimumA, sums[1]);
-                        Add<TFormat>(c + ldc + 8, s1b, scaleB * d, minimumB, sums[1]);
+                        Add<TFormat>(c + ldc, TDot.Finish(s1a), scaleA * d, minimumA, sums[1]);
+                        Add<TFormat>(c + ldc + 8, TDot.Finish(s1b), scaleB * d, minimumB, sums[1]);
                     }
 
                     if (TRows.Count > 2)
                     {
                         d = Vector256.Create(scales[2]);
-                        Add<TFormat>(c + 2 * ldc, s2a, scaleA * d, minimumA, sums[2]);
-                        Add<TFormat>(c + 2 * ldc + 8, s2b, scaleB * d, minimumB, sums[2]);
+                        Add<TFormat>(c + 2 * ldc, TDot.Finish(s2a), scaleA * d, minimumA, sums[2]);
+                        Add<TFormat>(c + 2 * ldc + 8, TDot.Finish(s2b), scaleB * d, minimumB, sums[2]);
                     }
 
                     if (TRows.Count > 3)
                     {
                         d = Vector256.Create(scales[3]);
-                        Add<TFormat>(c + 3 * ldc, s3a, scaleA * d, minimumA, sums[3]);
-                        Add<TFormat>(c + 3 * ldc + 8, s3b, scaleB * d, minimumB, sums[3]);
+                        Add<TFormat>(c + 3 * ldc, TDot.Finish(s3a), scaleA * d, minimumA, sums[3]);
+                        Add<TFormat>(c + 3 * ldc + 8, TDot.Finish(s3b), scaleB * d, minimumB, sums[3]);
                     }
 
                     if (TRows.Count > 4)
                     {
                         d = Vector256.Create(scales[4]);
-                        Add<TFormat>(c + 4 * ldc, s4a, scaleA * d, minimumA, sums[4]);
-                        Add<TFormat>(c + 4 * ldc + 8, s4b, scaleB * d, minimumB, sums[4]);
+                        Add<TFormat>(c + 4 * ldc, TDot.Finish(s4a), scaleA * d, minimumA, sums[4]);
+                        Add<TFormat>(c + 4 * ldc + 8, TDot.Finish(s4b), scaleB * d, minimumB, sums[4]);
                     }
 
                     if (TRows.Count > 5)
                     {
                         d = Vector256.Create(scales[5]);
-                        Add<TFormat>(c + 5 * ldc, s5a, scaleA * d, minimumA, sums[5]);
-                        Add<TFormat>(c + 5 * ldc + 8, s5b, scaleB * d, minimumB, sums[5]);
+                        Add<TFormat>(c + 5 * ldc, TDot.Finish(s5a), scaleA * d, minimumA, sums[5]);
+                        Add<TFormat>(c + 5 * ldc + 8, TDot.Finish(s5b), scaleB * d, minimumB, sums[5]);
                     }
                 }
 

@@ -43,13 +43,13 @@ internal static unsafe class BlockWideTile
                     Vector256<int> s2a = default, s2b = default, s2c = default, s2d = default;
                     if (TFormat.Offset != 0 && !(bytes && TDot.CentresBytes))
                     {
-                        s0a = Vector256.Create(((int*)(own + 4 * TRows.Count))[0]);
+                        s0a = TDot.Begin(((int*)(own + 4 * TRows.Count))[0]);
                         s0b = s0a;
                         s0c = s0a;
                         s0d = s0a;
                         if (TRows.Count > 1)
                         {
-                            s1a = Vector256.Create(((int*)(own + 4 * TRows.Count))[1]);
+                            s1a = TDot.Begin(((int*)(own + 4 * TRows.Count))[1]);
                             s1b = s1a;
                             s1c = s1a;
                             s1d = s1a;
@@ -57,7 +57,7 @@ internal static unsafe class BlockWideTile
 
                         if (TRows.Count > 2)
                         {
-                            s2a = Vector256.Create(((int*)(own + 4 * TRows.Count))[2]);
+                            s2a = TDot.Begin(((int*)(own + 4 * TRows.Count))[2]);
                             s2b = s2a;
                             s2c = s2a;
                             s2d = s2a;
@@ -125,26 +125,26 @@ internal static unsafe class BlockWideTile
                     float* scales = (float*)(own - half * 4 * TRows.Count), sums = (float*)(own + 12 * TRows.Count);
                     Vector256<float> d;
                     d = Vector256.Create(scales[0]);
-                    c0a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0a), scaleA * d, c0a);
-                    c0b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0b), scaleB * d, c0b);
-                    c0c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0c), scaleC * d, c0c);
-                    c0d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s0d), scaleD * d, c0d);
+                    c0a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s0a)), scaleA * d, c0a);
+                    c0b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s0b)), scaleB * d, c0b);
+                    c0c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s0c)), scaleC * d, c0c);
+                    c0d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s0d)), scaleD * d, c0d);
                     if (TRows.Count > 1)
                     {
                         d = Vector256.Create(scales[1]);
-                        c1a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1a), scaleA * d, c1a);
-                        c1b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1b), scaleB * d, c1b);
-                        c1c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1c), scaleC * d, c1c);
-                        c1d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s1d), scaleD * d, c1d);
+                        c1a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s1a)), scaleA * d, c1a);
+                        c1b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s1b)), scaleB * d, c1b);
+                        c1c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s1c)), scaleC * d, c1c);
+                        c1d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s1d)), scaleD * d, c1d);
                     }
 
                     if (TRows.Count > 2)
                     {
                         d = Vector256.Create(scales[2]);
-                        c2a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2a), scaleA * d, c2a);
-                        c2b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2b), scaleB * d, c2b);
-                        c2c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2c), scaleC * d, c2c);
-                        c2d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(s2d), scaleD * d, c2d);
+                        c2a = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s2a)), scaleA * d, c2a);
+                        c2b = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s2b)), scaleB * d, c2b);
+                        c2c = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s2c)), scaleC * d, c2c);
+                        c2d = Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(TDot.Finish(s2d)), scaleD * d, c2d);
                     }
 
                     if (TFormat.HasMinimum)

@@ -30,6 +30,9 @@ internal unsafe interface IBlockFormat
     /// <summary>What a stored code is larger than the integer it stands for.</summary>
     static abstract int Offset { get; }
 
+    /// <summary>The largest code that is stored.</summary>
+    static abstract int MostCode { get; }
+
     /// <summary>Whether a scale (and minimum) holds for 16 columns rather than 32.</summary>
     static abstract bool HasHalves { get; }
 

@@ -21,6 +21,8 @@ internal readonly unsafe struct IQ4_NLBlocks : IBlockFormat
 
     public static int Offset => 128;
 
+    public static int MostCode => 255;
+
     public static bool HasHalves => false;
 
     public static bool HasMinimum => false;

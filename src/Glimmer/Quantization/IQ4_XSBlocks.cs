@@ -22,6 +22,8 @@ internal readonly unsafe struct IQ4_XSBlocks : IBlockFormat
 
     public static int Offset => 128;
 
+    public static int MostCode => 255;
+
     public static bool HasHalves => false;
 
     public static bool HasMinimum => false;

@@ -22,6 +22,8 @@ internal readonly unsafe struct Mxfp4Blocks : IBlockFormat
 
     public static int Offset => 12;
 
+    public static int MostCode => 24;
+
     public static bool HasHalves => false;
 
     public static bool HasMinimum => false;

@@ -22,6 +22,8 @@ internal readonly unsafe struct Q2_KBlocks : IBlockFormat
 
     public static int Offset => 0;
 
+    public static int MostCode => 3;
+
     public static bool HasHalves => true;
 
     public static bool HasMinimum => true;

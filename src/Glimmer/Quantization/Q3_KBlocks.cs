@@ -22,6 +22,8 @@ internal readonly unsafe struct Q3_KBlocks : IBlockFormat
 
     public static int Offset => 4;
 
+    public static int MostCode => 7;
+
     public static bool HasHalves => true;
 
     public static bool HasMinimum => false;

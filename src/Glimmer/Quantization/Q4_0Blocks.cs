@@ -21,6 +21,8 @@ internal readonly unsafe struct Q4_0Blocks : IBlockFormat
 
     public static int Offset => 8;
 
+    public static int MostCode => 15;
+
     public static bool HasHalves => false;
 
     public static bool HasMinimum => false;

@@ -22,6 +22,8 @@ internal readonly unsafe struct Q4_1Blocks : IBlockFormat
 
     public static int Offset => 0;
 
+    public static int MostCode => 15;
+
     public static bool HasHalves => false;
 
     public static bool HasMinimum => true;

@@ -21,6 +21,8 @@ internal readonly unsafe struct Q5_0Blocks : IBlockFormat
 
     public static int Offset => 16;
 
+    public static int MostCode => 31;
+
     public static bool HasHalves => false;
 
     public static bool HasMinimum => false;

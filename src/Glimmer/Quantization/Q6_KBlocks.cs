@@ -22,6 +22,8 @@ internal readonly unsafe struct Q6_KBlocks : IBlockFormat
 
     public static int Offset => 32;
 
+    public static int MostCode => 63;
+
     public static bool HasHalves => true;
 
     public static bool HasMinimum => false;

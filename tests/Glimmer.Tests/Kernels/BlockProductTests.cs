@@ -1,4 +1,5 @@
 using Glimmer.Kernels;
+using Glimmer.Quantization;
 using Glimmer.Tensors;
 using Glimmer.Tests.Quantization;
 
@@ -27,6 +28,57 @@ public unsafe class BlockProductTests
         MatMul.BlockTwin(x, ldx, tokens, w, bias, expected, ldy, kernel.ColumnsOfScale, kernel.HasMinimum);
         MatMul.MultiplyBlocks(team, x, ldx, tokens, w, bias, y, ldy);
     });
+
+    [Fact]
+    public void Without_machine_code_the_bits_are_the_same()
+    {
+        using var _ = new WithoutMachineCode();
+        Products_with_8_bit_activations_equal_the_twin_in_bits(Simd.Best, 2);
+    }
+
+    // Sums of 16 bits hold the largest codes times the largest activations, whatever the signs of the two halves of a word.
+    [Theory]
+    [InlineData(DType.Q4_0, 0x00)]
+    [InlineData(DType.Q4_0, 0xFF)]
+    [InlineData(DType.Q4_1, 0xFF)]
+    [InlineData(DType.Q8_0, 0x80)]
+    [InlineData(DType.Q8_0, 0x7F)]
+    public void Extreme_codes_and_activations_do_not_overflow(DType type, int code)
+    {
+        const int Columns = 64, Outputs = 32, Tokens = 6;
+        using var team = new ThreadTeam(1);
+        using Tensor rows = Tensor.Allocate(type, Outputs, Columns), x = Tensor.Allocate(DType.F32, Tokens, Columns);
+        int header = type == DType.Q4_1 ? 4 : 2;
+        for (int i = 0; i < rows.Bytes.Length; i++)
+        {
+            int at = i % type.BlockBytes();
+            rows.Bytes[i] = at >= header ? (byte)code : (byte)(at % 2 == 1 ? 0x3C : 0); // scale (and minimum) 1
+        }
+
+        using PackedMatrix w = MatrixPacker.Pack(team, PackedWeights.Create(type, Outputs, Columns), [new RowSource(rows)]);
+        for (int i = 0; i < x.Count; i++)
+        {
+            int token = i / Columns;
+            bool isNegative = token switch { 0 => false, 1 => true, 2 => i % 4 < 2, 3 => i % 4 >= 2, 4 => i % 2 == 0, _ => i % 3 == 0 };
+            x.F32[i] = isNegative ? -127 : 127;
+        }
+
+        BlockKernel kernel = BlockKernel.For(type)!;
+        using Tensor expected = Tensor.Allocate(DType.F32, Tokens, Outputs), y = Tensor.Allocate(DType.F32, Tokens, Outputs);
+        MatMul.BlockTwin(x.F32Pointer, Columns, Tokens, w, null, expected.F32Pointer, Outputs, kernel.ColumnsOfScale, kernel.HasMinimum);
+        foreach (SimdLevel level in LevelScope.All())
+        {
+            using var _ = new LevelScope(level);
+            foreach (int tokens in (ReadOnlySpan<int>)[1, 3, 4, 6])
+            {
+                MatMul.MultiplyBlocks(team, x.F32Pointer, Columns, tokens, w, null, y.F32Pointer, Outputs);
+                MatMulTests.AssertSameBits(expected.F32[..(tokens * Outputs)], y.F32[..(tokens * Outputs)], $"{type} {code} {level} {tokens}");
+                using var without = new WithoutMachineCode();
+                MatMul.MultiplyBlocks(team, x.F32Pointer, Columns, tokens, w, null, y.F32Pointer, Outputs);
+                MatMulTests.AssertSameBits(expected.F32[..(tokens * Outputs)], y.F32[..(tokens * Outputs)], $"{type} {code} {level} {tokens}, no machine code");
+            }
+        }
+    }
 
     [Theory]
     [MemberData(nameof(LevelsAndThreads))]
@@ -168,5 +220,12 @@ public unsafe class BlockProductTests
                 MatMulTests.AssertSameBits(expected.F32, y.F32, $"{type} {tokens}x{outputs}x{columns}");
             }
         }
+    }
+
+    private sealed class WithoutMachineCode : IDisposable
+    {
+        public WithoutMachineCode() => BlockSums512.IsEnabled = false;
+
+        public void Dispose() => BlockSums512.IsEnabled = BlockSums512.IsSupported;
     }
 }

@@ -1,0 +1,127 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Glimmer.Tensors;
+
+namespace Glimmer.Kernels;
+
+/// <summary>The tile of <see cref="BlockTile"/> with the integer sums of <see cref="BlockSums512"/>: 4 to 6 tokens times all 32 rows of a panel.</summary>
+internal static unsafe class BlockTileVnni512
+{
+    private const int Rows = PackedMatrix.PanelRows;
+
+    /// <summary>Whole chains of a tile: <c>c[t, o] = block products in ascending order (+ bias[o])</c>.</summary>
+    /// <param name="x">A tile of <see cref="BlockActivations"/>.</param>
+    /// <param name="panel">The panel.</param>
+    /// <param name="columns">Columns, a whole number of blocks.</param>
+    /// <param name="c">Results, <paramref name="ldc"/> floats apart.</param>
+    /// <param name="ldc">Distance of the rows of <paramref name="c"/> in floats.</param>
+    /// <param name="bias">Added to the finished sums, or null.</param>
+    /// <param name="prepared">Scales as <see cref="BlockKernel.Prepare"/> writes them, or null to read them from the panel.</param>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    public static void Run<TRows, TFormat>(byte* x, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
+        where TRows : struct, IRowCount
+        where TFormat : struct, IBlockFormat
+    {
+        byte* scratch = stackalloc byte[(Rows * sizeof(int) * TRows.Count) + (BlockActivations.Columns * Rows) + 64];
+        var sums = (int*)(((nuint)scratch + 63) & ~(nuint)63);
+        byte* expanded = (byte*)(sums + (Rows * TRows.Count));
+        bool nibbles = TFormat.MostCode == 15, plain = nibbles || TFormat.BlockBytes - TFormat.CodesAt == BlockActivations.Columns * Rows;
+        int blocks = TFormat.HeaderBytes == 0 ? 1 : 8, halves = TFormat.HasHalves ? 2 : 1, steps = 8 / halves;
+        delegate* unmanaged[SuppressGCTransition]<byte*, byte*, int*, int*, void> dot = BlockSums512.Of(TRows.Count, nibbles, steps);
+        for (int t = 0; t < TRows.Count; t++)
+        {
+            Vector512<float>.Zero.Store(c + (t * ldc));
+            Vector512<float>.Zero.Store(c + (t * ldc) + 16);
+        }
+
+        for (columns /= BlockActivations.Columns; columns > 0; columns -= blocks)
+        {
+            byte* header = panel;
+            panel += TFormat.HeaderBytes;
+            for (int block = blocks; block > 0; block--, panel += TFormat.BlockBytes, x += BlockActivations.Bytes * TRows.Count)
+            {
+                BlockPrefetch.Ahead(panel, TFormat.BlockBytes);
+                byte* codes = panel + TFormat.CodesAt;
+                if (!plain)
+                {
+                    Expand<TFormat>(codes, expanded);
+                    codes = expanded;
+                }
+
+                byte* own = x + (32 * TRows.Count);
+                for (int half = 0; half < halves; half++)
+                {
+                    int* starts = (int*)(own + (4 * TRows.Count * (1 + half)));
+                    dot(codes + (half * steps * 4 * Rows), x + (half * steps * 4 * TRows.Count), starts, sums);
+                    Vector512<float> scaleA, scaleB, minimumA = default, minimumB = default;
+                    if (prepared == null)
+                    {
+                        Scales<TFormat>(header, panel, half, 0, out scaleA, out minimumA);
+                        Scales<TFormat>(header, panel, half, 2, out scaleB, out minimumB);
+                    }
+                    else
+                    {
+                        (scaleA, scaleB) = (Vector512.Load(prepared), Vector512.Load(prepared + 16));
+                        if (TFormat.HasMinimum)
+                            (minimumA, minimumB) = (Vector512.Load(prepared + 32), Vector512.Load(prepared + 48));
+                        prepared += TFormat.HasMinimum ? 64 : 32;
+                    }
+
+                    float* totals = (float*)(own + (4 * TRows.Count * (3 + half)));
+                    for (int t = 0; t < TRows.Count; t++)
+                    {
+                        float* y = c + (t * ldc);
+                        Vector512<float> d = Vector512.Create(((float*)own)[t]);
+                        Vector512<float> a = Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(Vector512.Load(sums + (Rows * t))), scaleA * d, Vector512.Load(y));
+                        Vector512<float> b = Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(Vector512.Load(sums + (Rows * t) + 16)), scaleB * d, Vector512.Load(y + 16));
+                        if (TFormat.HasMinimum)
+                        {
+                            Vector512<float> total = Vector512.Create(totals[t]);
+                            (a, b) = (Vector512.FusedMultiplyAdd(minimumA, total, a), Vector512.FusedMultiplyAdd(minimumB, total, b));
+                        }
+
+                        a.Store(y);
+                        b.Store(y + 16);
+                    }
+                }
+            }
+        }
+
+        if (bias == null)
+            return;
+        for (int t = 0; t < TRows.Count; t++, c += ldc)
+        {
+            (Vector512.Load(c) + Vector512.Load(bias)).Store(c);
+            (Vector512.Load(c + 16) + Vector512.Load(bias + 16)).Store(c + 16);
+        }
+    }
+
+    // The codes of a block as bytes, step after step.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Expand<TFormat>(byte* codes, byte* output)
+        where TFormat : struct, IBlockFormat
+    {
+        for (int register = 0; register < 4; register++)
+        {
+            for (int pair = 0; pair < 4; pair++)
+            {
+                TFormat.Codes(codes, pair, register, out Vector256<byte> even, out Vector256<byte> odd);
+                even.Store(output + (pair * 8 * Rows) + (32 * register));
+                odd.Store(output + (((pair * 8) + 4) * Rows) + (32 * register));
+            }
+        }
+    }
+
+    /// <summary>Scale and minimum of 16 rows, from register <paramref name="register"/> of 8 on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Scales<TFormat>(byte* header, byte* block, int half, int register, out Vector512<float> scale, out Vector512<float> minimum)
+        where TFormat : struct, IBlockFormat
+    {
+        TFormat.Header(header, register, out Vector256<float> lowerScale, out Vector256<float> lowerMinimum);
+        TFormat.Header(header, register + 1, out Vector256<float> upperScale, out Vector256<float> upperMinimum);
+        TFormat.Scales(block, half, register, lowerScale, lowerMinimum, out lowerScale, out lowerMinimum);
+        TFormat.Scales(block, half, register + 1, upperScale, upperMinimum, out upperScale, out upperMinimum);
+        (scale, minimum) = (Vector512.Create(lowerScale, upperScale), Vector512.Create(lowerMinimum, upperMinimum));
+    }
+}
