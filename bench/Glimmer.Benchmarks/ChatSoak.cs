@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Glimmer.Inference;
+using Glimmer.Operations;
 using Microsoft.Extensions.AI;
 
 namespace Glimmer.Benchmarks;
@@ -32,7 +33,10 @@ internal static class ChatSoak
         var counts = new Counts();
         Task[] work = [.. Enumerable.Range(0, chats).Select(chat => Task.Run(() => ChatAsync(client, new Random((seed * 1000) + chat), () => watch.Elapsed < limit, counts)))];
         int asked = 0, changed = 0;
-        long early = 0;
+        long early = 0, blockBytes;
+        using (KeyValueCache probe = model.Model.NewCache())
+            blockBytes = probe.BlockBytes;
+        using var sampling = new Timer(_ => counts.MostBlocks = Math.Max(counts.MostBlocks, engine.Statistics.BlocksInUse), null, 0, 100);
         while (watch.Elapsed < limit)
         {
             await Task.Delay(TimeSpan.FromSeconds(Math.Min(30, limit.TotalSeconds / 10)));
@@ -40,11 +44,11 @@ internal static class ChatSoak
             asked += again.Length;
             changed += again.Where((answer, i) => answer != expected[i]).Count();
             if (early == 0 && watch.Elapsed > limit * 0.4)
-                early = Environment.WorkingSet;
+                early = BesideBlocks();
         }
 
         await Task.WhenAll(work);
-        long late = Environment.WorkingSet;
+        long late = BesideBlocks();
         EngineStatistics after = engine.Statistics;
         for (int i = 0; i < 100 && after.Running + after.Waiting > 0; i++, after = engine.Statistics)
             await Task.Delay(50);
@@ -52,16 +56,19 @@ internal static class ChatSoak
         int left = engine.Statistics.BlocksInUse;
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $$"""
-            {"bench":"chats","chats":{{chats}},"seconds":{{limit.TotalSeconds:F0}},"turns":{{counts.Turns}},"cancelled":{{counts.Cancelled}},"failed":{{counts.Failed}},"tok_per_s":{{after.GeneratedTokens / watch.Elapsed.TotalSeconds:F1}},"cached_share":{{(double)after.CachedTokens / after.PromptTokens:F2}},"asked_again":{{asked}},"changed":{{changed}},"memory_mb_early":{{early >> 20}},"memory_mb_late":{{late >> 20}},"blocks_in_use":{{after.BlocksInUse}},"of_these_prefixes":{{after.PrefixBlocks}},"blocks_after_flush":{{left}}}
+            {"bench":"chats","chats":{{chats}},"seconds":{{limit.TotalSeconds:F0}},"turns":{{counts.Turns}},"cancelled":{{counts.Cancelled}},"failed":{{counts.Failed}},"tok_per_s":{{after.GeneratedTokens / watch.Elapsed.TotalSeconds:F1}},"cached_share":{{(double)after.CachedTokens / after.PromptTokens:F2}},"asked_again":{{asked}},"changed":{{changed}},"memory_mb":{{Environment.WorkingSet >> 20}},"beside_blocks_mb_early":{{early >> 20}},"beside_blocks_mb_late":{{late >> 20}},"blocks_in_use":{{after.BlocksInUse}},"of_these_prefixes":{{after.PrefixBlocks}},"blocks_after_flush":{{left}}}
             """));
         return changed == 0 && counts.Failed == 0 && counts.Cancelled > 0 && late < early + (100L << 20) && after.Running == 0 && after.BlocksInUse == after.PrefixBlocks && isFlushed && left == 0;
+
+        // The cache keeps the memory of every block it ever needed, and fills up as conversations go on.
+        long BesideBlocks() => Environment.WorkingSet - (counts.MostBlocks * blockBytes);
     }
 
     // One greedy and one sampled answer, each of two turns.
     private static async Task<string[]> AskAgainAsync(GlmChatClient client)
     {
         var answers = new List<string>();
-        foreach (float temperature in (ReadOnlySpan<float>)[0f, 0.8f])
+        foreach (float temperature in (float[])[0f, 0.8f])
         {
             var options = new ChatOptions { MaxOutputTokens = 40, Temperature = temperature, Seed = 7 };
             List<ChatMessage> messages = [new(ChatRole.User, "What is the capital of Peru?")];
@@ -110,6 +117,7 @@ internal static class ChatSoak
 
     private sealed class Counts
     {
+        public int MostBlocks;
         public int Turns;
         public int Cancelled;
         public int Failed;

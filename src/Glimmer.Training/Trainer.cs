@@ -25,6 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly TrainerOptions _options;
     private readonly RouterBalance _balance;
     private readonly DataParallel _parallel;
+    private readonly ExpertParallel? _experts;
 
     /// <summary>Prepares a model for training: fp32 values, gradients, optimizer state, of what the options select.</summary>
     /// <param name="model">The model. It must outlive the trainer.</param>
@@ -67,7 +68,10 @@ public sealed class Trainer : IDisposable
             throw new ArgumentException("Losses by source are not exchanged between ranks. Set ChannelLosses to false, or train in one process.", nameof(options));
         (Model, _c, _options) = (model, c, options);
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
-        _parallel = new DataParallel(rules, options.Optimizer, ranks ?? Communicator.Single);
+        if (options.ExpertParallel && ranks is { Size: > 1 })
+            _experts = new ExpertParallel(model, ranks);
+        _parallel = new DataParallel(rules, options.Optimizer, ranks ?? Communicator.Single, experts: _experts);
+        c.ExpertRanks = _experts?.Places;
     }
 
     /// <summary>The model that is trained.</summary>
@@ -108,8 +112,10 @@ public sealed class Trainer : IDisposable
             for (int first = 0; first < batch.Count; first += Ranks.Size)
             {
                 int mine = first + Ranks.Rank;
-                if (Ranks.Together(() => mine < batch.Count ? ForwardBackward(batch, mine, counts, tokens, mtpWeight, channels) : null) is { } figures)
-                    own.Add(figures);
+                MicroBatchFigures? figures = _experts is not null ? InStep(() => ForwardBackward(batch, mine < batch.Count ? mine : first, counts, tokens, mtpWeight, channels))
+                    : Ranks.Together(() => mine < batch.Count ? ForwardBackward(batch, mine, counts, tokens, mtpWeight, channels) : null);
+                if (mine < batch.Count)
+                    own.Add(figures!);
                 _parallel.Gradients.AddRound(_c.Team);
             }
         }
@@ -150,7 +156,16 @@ public sealed class Trainer : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _parallel.Dispose();
+    public void Dispose()
+    {
+        _c.ExpertRanks = null;
+        _parallel.Dispose();
+        _experts?.Dispose();
+    }
+
+    /// <summary>The values of routed experts that lie on other ranks, by name, for a checkpoint: on the root; elsewhere, and when all experts are here, nothing. All ranks call.</summary>
+    /// <param name="staging">Memory for them.</param>
+    internal IReadOnlyDictionary<string, Tensor> ExpertsElsewhere(StagedTensors staging) => _experts?.Collect(staging) ?? new Dictionary<string, Tensor>();
 
     /// <summary>The state of the whole optimizer for a checkpoint, in the order of one that trains alone: on the root the tensors themselves, or copies of those of all ranks; elsewhere nothing.</summary>
     /// <param name="staging">Memory of the copies.</param>
@@ -175,6 +190,19 @@ public sealed class Trainer : IDisposable
             IndexerStage.Frozen => !IsIndexer(rule.Parameter),
             _ => true,
         }))];
+    }
+
+    // The ranks meet in every layer, so all of them compute: one without a micro-batch computes the first of the round along, which nobody counts. And one that fails cannot tell the others in time.
+    private MicroBatchFigures InStep(Func<MicroBatchFigures> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (Exception e) when (e is not CommunicatorException)
+        {
+            throw new CommunicatorException($"Rank {Ranks.Rank} failed: {e.Message} The other ranks end with it, because they need its experts; the run can go on from its last checkpoint.", e);
+        }
     }
 
     // One micro-batch, whose gradients start from zero.

@@ -82,6 +82,12 @@ public sealed record TrainerOptions
     /// <summary>Whether the loss of each named source (<see cref="Batching.TrainingDocument.Channel"/>) is reported too.</summary>
     public bool ChannelLosses { get; init; }
 
+    /// <summary>
+    /// Whether each of several ranks holds some of the routed experts instead of all. The model has to be loaded that way (<see cref="Glimmer.Models.LoadOptions.ExpertShare"/>). The same bits, less memory, and rows
+    /// that travel in every layer. One process holds them all.
+    /// </summary>
+    public bool ExpertParallel { get; init; }
+
     /// <summary>Which parameters of the model are trained; null for all. An adapter is trained as a whole.</summary>
     public ParameterSelection? Parameters { get; init; }
 

@@ -7,7 +7,7 @@ using static Glimmer.Benchmarks.Comparison.MeasuringProcess;
 namespace Glimmer.Benchmarks.Comparison;
 
 /// <summary>
-/// <c>compare --peer peer.sh --glimmer PATH --cache DIR [--rounds N] [--quick] [--minutes N] [--threads N] [--out FILE] [work ...]</c>: ours and llama.cpp in turns on the same files,
+/// <c>compare --peer peer.sh --glimmer PATH --cache DIR [--rounds N] [--quick] [--minutes N] [--threads N] [--out FILE] [--svg FILE] [work ...]</c>: ours and llama.cpp in turns on the same files,
 /// then rows without a peer. Prints a JSON line a row; exit code 1 when a bar is missed, 2 when nothing could be measured. <c>bench/compare-llamacpp.sh</c> calls it.
 /// </summary>
 internal sealed class LlamaComparison
@@ -20,6 +20,7 @@ internal sealed class LlamaComparison
     private readonly bool _quick;
     private readonly TimeSpan _limit;
     private readonly string? _out;
+    private readonly string _svg;
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly MeasuringProcess _process;
     private readonly List<ComparisonRow> _rows = [];
@@ -35,6 +36,7 @@ internal sealed class LlamaComparison
         _limit = TimeSpan.FromMinutes(double.Parse(GemmBenchmark.Option(args, "--minutes", _quick ? "5" : "60"), CultureInfo.InvariantCulture));
         string file = GemmBenchmark.Option(args, "--out", "");
         _out = file.Length == 0 ? null : file;
+        _svg = GemmBenchmark.Option(args, "--svg", "");
         _process = new MeasuringProcess(GemmBenchmark.Option(args, "--before", "").Split(' ', StringSplitOptions.RemoveEmptyEntries));
     }
 
@@ -95,6 +97,8 @@ internal sealed class LlamaComparison
 
         if (_rows.Count == 0)
             return 2;
+        if (_svg.Length > 0)
+            ComparisonPlot.Write(_out is null ? _rows.Select(row => row.ToJson()) : File.ReadLines(_out), _svg);
         Console.Error.WriteLine($"{_rows.Count(row => row.IsMet)} of {_rows.Count} bars are met");
         return _rows.All(row => row.IsMet) ? 0 : 1;
     }

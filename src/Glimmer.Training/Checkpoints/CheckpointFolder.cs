@@ -78,6 +78,7 @@ public sealed class CheckpointFolder
     {
         using var staging = new StagedTensors();
         IReadOnlyList<KeyValuePair<string, Tensors.Tensor>> state = trainer.OptimizerState(staging, copy: false);
+        _weights.Collect(trainer, staging);
         trainer.Ranks.OnRoot(() => Write(TrainerCounters.Of(trainer), dataState, metric, _weights.Write, state));
         return PathOf(trainer.Steps);
     }
@@ -88,6 +89,7 @@ public sealed class CheckpointFolder
     internal Func<string>? Stage(Trainer trainer, string dataState, double? metric, StagedTensors staging)
     {
         IReadOnlyList<KeyValuePair<string, Tensors.Tensor>> state = trainer.OptimizerState(staging, copy: true);
+        _weights.Collect(trainer, staging);
         return trainer.Ranks.Together(() => trainer.Ranks.IsRoot ? StageWeights(TrainerCounters.Of(trainer), dataState, metric, state, staging) : null);
     }
 

@@ -10,6 +10,13 @@ public interface ITrainedWeights
     /// <exception cref="IOException">The disk is full or cannot be written.</exception>
     void Write(string folder);
 
+    /// <summary>Fetches what other ranks hold, before weights are written or staged. All ranks call.</summary>
+    /// <param name="trainer">What trains them.</param>
+    /// <param name="staging">Memory that lives until they are written.</param>
+    internal void Collect(Trainer trainer, StagedTensors staging)
+    {
+    }
+
     /// <summary>Copies the weights, so that training may go on while the copy is written.</summary>
     /// <param name="staging">Memory that is kept from one checkpoint to the next.</param>
     /// <returns>What writes the copy into a folder, as <see cref="Write"/> would have at the time of the call, from any thread; null when these weights cannot be copied and are written at once.</returns>

@@ -12,6 +12,8 @@ namespace Glimmer.Training.Checkpoints;
 /// <param name="companions">Folder whose tokenizer, template and generation settings are copied beside the weights; null for none.</param>
 public sealed class ModelWeights(CausalLm model, string configJson, string? companions) : ITrainedWeights
 {
+    private IReadOnlyDictionary<string, Tensor> _elsewhere = new Dictionary<string, Tensor>();
+
     /// <summary>A model that was loaded from a checkpoint.</summary>
     public ModelWeights(CausalLm model, Checkpoint source) : this(model, source.ConfigJson, source.Folder)
     {
@@ -19,6 +21,9 @@ public sealed class ModelWeights(CausalLm model, string configJson, string? comp
 
     /// <inheritdoc/>
     public void Write(string folder) => Write(folder, Tensors());
+
+    /// <inheritdoc/>
+    void ITrainedWeights.Collect(Trainer trainer, StagedTensors staging) => _elsewhere = trainer.ExpertsElsewhere(staging);
 
     /// <inheritdoc/>
     public Action<string> Stage(StagedTensors staging)
@@ -30,12 +35,13 @@ public sealed class ModelWeights(CausalLm model, string configJson, string? comp
     /// <inheritdoc/>
     public void Read(string folder)
     {
-        TensorFiles.Read(folder, Tensors());
-        foreach (Parameter parameter in model.Parameters)
+        Parameter[] here = [.. model.Parameters.Where(parameter => !parameter.IsElsewhere)];
+        TensorFiles.Read(folder, here.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue())));
+        foreach (Parameter parameter in here)
             parameter.Touch();
     }
 
-    private IEnumerable<KeyValuePair<string, Tensor>> Tensors() => model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.EnsureValue()));
+    private IEnumerable<KeyValuePair<string, Tensor>> Tensors() => model.Parameters.Select(p => KeyValuePair.Create(p.Name, p.IsElsewhere ? _elsewhere[p.Name] : p.EnsureValue()));
 
     private void Write(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors)
     {

@@ -20,15 +20,16 @@ internal sealed class DataParallel : IDisposable
     /// <param name="options">Constants of the optimizer.</param>
     /// <param name="ranks">The ranks.</param>
     /// <param name="pieceFloats">As for <see cref="ShardTransfer"/>.</param>
-    public DataParallel(IReadOnlyList<ParameterRule> rules, OptimizerOptions options, Communicator ranks, int? pieceFloats = null)
+    /// <param name="experts">The routed experts that each rank holds alone; null when all ranks hold all of them.</param>
+    public DataParallel(IReadOnlyList<ParameterRule> rules, OptimizerOptions options, Communicator ranks, int? pieceFloats = null, ExpertParallel? experts = null)
     {
-        (_rules, Ranks, _shards) = (rules, ranks, new ParameterShards(rules, ranks.Size));
-        foreach (ParameterRule rule in rules)
+        (_rules, Ranks, _shards) = (rules, ranks, new ParameterShards(rules, ranks.Size, experts is null ? null : experts.HolderOf));
+        foreach (ParameterRule rule in rules.Where(rule => !rule.Parameter.IsElsewhere))
             rule.Parameter.EnableGradient();
         Optimizer = new Optimizer(_shards.Of(ranks.Rank), options);
         _own = [.. Optimizer.Parameters];
-        _transfer = new ShardTransfer(ranks, [.. PerRank(rank => _shards.Of(rank).Sum(rule => rule.Parameter.Count))], pieceFloats);
-        Gradients = new GradientSum(ranks, _shards, _transfer);
+        _transfer = new ShardTransfer(ranks, [.. PerRank(rank => _shards.SharedOf(rank).Sum(rule => rule.Parameter.Count))], pieceFloats);
+        Gradients = new GradientSum(ranks, _shards, _transfer, experts);
     }
 
     /// <summary>The ranks.</summary>
@@ -69,8 +70,8 @@ internal sealed class DataParallel : IDisposable
         Optimizer.Step(team, learningRate);
         if (Ranks.Size == 1)
             return;
-        _transfer.Share([.. PerRank(rank => new FlatTensors(_shards.Of(rank).Select(rule => rule.Parameter.EnsureValue())))]);
-        foreach (ParameterRule rule in _rules)
+        _transfer.Share([.. PerRank(rank => new FlatTensors(_shards.SharedOf(rank).Select(rule => rule.Parameter.EnsureValue())))]);
+        foreach (ParameterRule rule in _rules.Where(rule => !rule.Parameter.IsElsewhere))
         {
             if (_shards.OwnerOf(rule.Parameter) != Ranks.Rank)
                 rule.Parameter.Touch();

@@ -40,7 +40,8 @@ public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeig
     public static HeldOutLoss Of(CausalLm model, Compute c, IReadOnlyList<MicroBatch> rows, CancellationToken stop = default, Communicator? ranks = null)
     {
         ranks ??= Communicator.Single;
-        double[] own = ranks.Together(() => rows.Where((_, i) => i % ranks.Size == ranks.Rank).SelectMany(micro => SumsOf(model, c, micro, stop)).ToArray());
+        double[] own = c.ExpertRanks is not null ? InStep(model, c, rows, ranks)
+            : ranks.Together(() => rows.Where((_, i) => i % ranks.Size == ranks.Rank).SelectMany(micro => SumsOf(model, c, micro, stop)).ToArray());
         double[][] all = ranks.AllGather(own.AsSpan());
         var total = new double[Sums];
         for (int i = 0; i < rows.Count; i++)
@@ -51,6 +52,21 @@ public sealed record HeldOutLoss(double Loss, double Accuracy, double TargetWeig
 
         (double loss, double hits, double weight, double accepted, double drafts) = (total[0], total[1], total[2], total[3], total[4]);
         return new HeldOutLoss(loss / weight, hits / weight, weight, accepted / drafts);
+    }
+
+    // Experts lie on all ranks, so all of them compute as often: one that has no rows left computes the last ones along.
+    private static double[] InStep(CausalLm model, Compute c, IReadOnlyList<MicroBatch> rows, Communicator ranks)
+    {
+        var own = new List<double>();
+        for (int first = 0; first < rows.Count; first += ranks.Size)
+        {
+            int mine = first + ranks.Rank;
+            double[] sums = SumsOf(model, c, rows[Math.Min(mine, rows.Count - 1)], CancellationToken.None);
+            if (mine < rows.Count)
+                own.AddRange(sums);
+        }
+
+        return [.. own];
     }
 
     // Sums over a micro-batch: loss, hits, weights, accepted drafts, weights of drafts.

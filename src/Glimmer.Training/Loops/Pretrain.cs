@@ -51,7 +51,11 @@ public static class Pretrain
         string start = isNew ? initial : new CheckpointFolder(recipe.Model, null!).Latest?.Folder ?? recipe.Model;
         using Checkpoint checkpoint = Checkpoint.Open(start);
         string configJson = ConfigOf(recipe, checkpoint);
-        using CausalLm model = checkpoint.LoadModel(c.Team, ModelConfig.Parse(Encoding.UTF8.GetBytes(configJson)));
+        ModelConfig config = ModelConfig.Parse(Encoding.UTF8.GetBytes(configJson));
+        bool sharesExperts = recipe.ExpertParallel && ranks.Size > 1;
+        if (sharesExperts)
+            CheckShares(recipe, config, ranks);
+        using CausalLm model = checkpoint.LoadModel(c.Team, config, options: new LoadOptions { ExpertShare = sharesExperts ? (ranks.Rank, ranks.Size) : null });
         var weights = new ModelWeights(model, configJson, recipe.Tokenizer ?? (isNew ? null : start));
 
         // Data: tokenised shards, mixed, in rows.
@@ -99,6 +103,7 @@ public static class Pretrain
         Indexer = recipe.Indexer.Stage,
         IndexerWeight = recipe.Indexer.Weight,
         RecomputeBlocks = recipe.Recompute,
+        ExpertParallel = recipe.ExpertParallel,
         NotFinite = recipe.NotFinite,
     };
 
@@ -147,6 +152,15 @@ public static class Pretrain
         Require(recipe.LearningRate.Peak > 0, $"learning_rate.peak: {recipe.LearningRate.Peak} is not above 0.");
         Require(!recipe.Continue || Directory.Exists(recipe.Model), "continue: needs the folder of a run as model.");
         Require(recipe.Save.Keep > 0, $"save.keep: {recipe.Save.Keep} is not above 0.");
+    }
+
+    private static void CheckShares(TrainingRecipe recipe, ModelConfig config, Communicator ranks)
+    {
+        string? problem = config.NRoutedExperts < ranks.Size ? $"expert_parallel: {ranks.Size} ranks cannot share {config.NRoutedExperts} routed experts. Start fewer ranks, or leave it out."
+            : recipe.Indexer.Stage != IndexerStage.Frozen ? "expert_parallel: the figures of indexers that learn are measured by one rank, which needs all experts. Leave it out."
+            : null;
+        if (problem is not null)
+            throw ranks.FoundByAll(new RecipeException(problem));
     }
 
     internal static void Require(bool condition, string message)

@@ -67,6 +67,9 @@ public sealed record TrainingRecipe
     /// <summary>The indexers of DSA.</summary>
     public IndexerRecipe Indexer { get; set; } = new();
 
+    /// <summary>Whether the ranks of <c>mpirun</c> share the routed experts instead of holding all of them each. The same bits with less memory.</summary>
+    public bool ExpertParallel { get; set; }
+
     /// <summary>Whether layers keep only their input and run again in the backward pass.</summary>
     public bool Recompute { get; set; }
 

@@ -80,7 +80,7 @@ public sealed class Checkpoint : IDisposable
         ExpertStore? experts = expertBudget is { } bytes ? new ExpertStore(bytes) : null;
         try
         {
-            CausalLm model = ModelRegistry.Build(config, new ParameterLoader(Weights, team, progress, cache, experts));
+            CausalLm model = ModelRegistry.Build(config, new ParameterLoader(Weights, team, progress, cache, experts, options.ExpertShare));
             cache?.Complete();
             model.KeepPacked(cache, experts);
             Weights.ReleaseAll();

@@ -61,9 +61,10 @@ internal sealed class MixtureOfExperts : FeedForward
         for (int e = 0; e < experts; e++)
         {
             string name = $"{prefix}experts.{e}.";
+            bool isHere = load.HoldsExpert(e, experts);
             _experts[e] = new Expert(
-                load.Matrix(name + "gate_proj.weight", width, hidden), load.Matrix(name + "up_proj.weight", width, hidden),
-                load.Matrix(name + "down_proj.weight", hidden, width));
+                load.Matrix(name + "gate_proj.weight", width, hidden, isHere), load.Matrix(name + "up_proj.weight", width, hidden, isHere),
+                load.Matrix(name + "down_proj.weight", hidden, width, isHere));
         }
 
         if (load.Experts is { } store)
@@ -81,6 +82,8 @@ internal sealed class MixtureOfExperts : FeedForward
         if (store is not null && h.Shape[0] <= ForeseenTokens)
             NextSparse?.Foresee(c, h);
         Tensor? shared = _shared?.Forward(c, h, name);
+        if (c.ExpertRanks is not null)
+            return RankedExperts.Forward(c, h, routes, _experts, shared);
         return Experts.Forward(c, h, routes, _experts, shared, store);
     }
 

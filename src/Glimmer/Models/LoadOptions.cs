@@ -18,6 +18,9 @@ public sealed record LoadOptions
     /// </summary>
     public long MemoryBudget { get; init; }
 
+    /// <summary>This rank and the number of ranks that share the routed experts (<see cref="Operations.ExpertRanks"/>): the others are not loaded. Null for all of them.</summary>
+    internal (int Rank, int Ranks)? ExpertShare { get; init; }
+
     /// <summary>Throws when a value makes no sense.</summary>
     /// <exception cref="ArgumentException">Names the option.</exception>
     public void Check()

@@ -8,7 +8,7 @@ namespace Glimmer.Models;
 
 /// <summary>Turns the weights of a checkpoint into parameters: checks shapes and packs matrices.</summary>
 internal sealed unsafe class ParameterLoader(
-    WeightSource source, ThreadTeam team, IProgress<long>? progress = null, PackCache? cache = null, ExpertStore? experts = null)
+    WeightSource source, ThreadTeam team, IProgress<long>? progress = null, PackCache? cache = null, ExpertStore? experts = null, (int Rank, int Ranks)? share = null)
 {
     private readonly List<Parameter> _parameters = [];
 
@@ -28,10 +28,16 @@ internal sealed unsafe class ParameterLoader(
     public bool IsTied(ModelConfig config) =>
         config.ModelType == "llama" ? !Has("lm_head.weight") : config.TieWordEmbeddings;
 
-    /// <summary>A matrix [rows, columns], packed in its own type where kernels stream it, else as fp32.</summary>
-    public Parameter Matrix(string name, int rows, int columns)
+    /// <summary>Whether a routed expert is one of those that this rank holds.</summary>
+    public bool HoldsExpert(int expert, int experts) =>
+        share is not { } own || (expert >= ExpertRanks.FirstOf(own.Rank, own.Ranks, experts) && expert < ExpertRanks.FirstOf(own.Rank + 1, own.Ranks, experts));
+
+    /// <summary>A matrix [rows, columns], packed in its own type where kernels stream it, else as fp32; without values when it is not here but on another rank.</summary>
+    public Parameter Matrix(string name, int rows, int columns, bool isHere = true)
     {
         TensorInfo info = Check(name, rows, columns);
+        if (!isHere)
+            return Add(new Parameter(name, rows, columns));
         PackedMatrix packed = PackedWeights.Create(info.RowType, rows, columns);
         if (cache is null || !cache.TryAttach(name, packed, () => Pack(name, info, packed)))
         {

@@ -52,6 +52,9 @@ public sealed class Compute : IDisposable
     /// <summary>The loss that trains indexers; null when they only choose.</summary>
     internal IndexerObjective? IndexerObjective { get; set; }
 
+    /// <summary>Who holds which routed experts when they lie on several ranks; null when all are here.</summary>
+    internal ExpertRanks? ExpertRanks { get; set; }
+
     /// <summary>Low-rank additions of one step, likewise reused.</summary>
     internal List<LowRankStep> LowRankSteps { get; } = [];
 

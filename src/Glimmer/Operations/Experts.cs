@@ -127,8 +127,8 @@ internal static unsafe class Experts
         return false;
     }
 
-    // Sorts the (token, choice) pairs by expert, in workspace memory.
-    private static ExpertAssignment Assign(Compute c, Routes routes, int experts)
+    /// <summary>Sorts the (token, choice) pairs by expert, in workspace memory.</summary>
+    internal static ExpertAssignment Assign(Compute c, Routes routes, int experts)
     {
         (int tokens, int perToken) = (routes.Experts.Shape[0], routes.Experts.Shape[1]);
         var assignment = new ExpertAssignment(

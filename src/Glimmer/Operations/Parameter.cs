@@ -40,6 +40,12 @@ public sealed class Parameter : IDisposable
         Version = _packedVersion = 1;
     }
 
+    /// <summary>A matrix whose values lie on another rank.</summary>
+    internal Parameter(string name, int rows, int columns) => (Name, _shape) = (name, [rows, columns]);
+
+    /// <summary>Whether the values lie on another rank.</summary>
+    internal bool IsElsewhere => Value is null && _packed is null;
+
     /// <summary>Name in the checkpoint, for example <c>model.layers.3.mlp.gate.weight</c>.</summary>
     public string Name { get; }
 
@@ -114,8 +120,10 @@ public sealed class Parameter : IDisposable
     {
         if (Value is null)
         {
+            if (_packed is null)
+                throw new InvalidOperationException($"The values of '{Name}' lie on another rank.");
             Value = Tensor.Allocate(DType.F32, _shape);
-            _packed!.Unpack(Value.F32Pointer);
+            _packed.Unpack(Value.F32Pointer);
         }
 
         return Value;

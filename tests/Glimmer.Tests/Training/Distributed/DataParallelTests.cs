@@ -163,7 +163,7 @@ public class DataParallelTests
         return run.Run(after is null ? null : new After(after), stop);
     }
 
-    private static string Files(string checkpoint) =>
+    internal static string Files(string checkpoint) =>
         string.Join('\n', Directory.EnumerateFiles(checkpoint, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
             .Select(file => $"{Path.GetRelativePath(checkpoint, file)} {Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)))}"));
 

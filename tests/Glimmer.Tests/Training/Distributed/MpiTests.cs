@@ -35,6 +35,21 @@ public class MpiTests(ITestOutputHelper output)
         }
     }
 
+    [SkippableFact]
+    public void Ranks_that_share_the_experts_write_the_same_checkpoints()
+    {
+        using var folder = new TemporaryFolder();
+        WriteRecipe(folder);
+        Assert.Equal(0, Start(folder, 1, "one").End().Code);
+        (int code, string text) = Start(folder, 2, "shared", "--expert_parallel", "true").End();
+        Assert.True(code == 0, text);
+        Assert.Equal(Files(folder["one"]), Files(folder["shared"]));
+        Assert.Equal(TrainingRunTests.LogOf(folder["one"]), TrainingRunTests.LogOf(folder["shared"]));
+        (code, text) = Start(folder, 5, "many", "--expert_parallel", "true").End();
+        Assert.NotEqual(0, code);
+        Assert.Contains("5 ranks cannot share 4 routed experts", text, StringComparison.Ordinal);
+    }
+
     [SkippableTheory]
     [InlineData(0)]
     [InlineData(1)]
