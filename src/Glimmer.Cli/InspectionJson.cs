@@ -22,6 +22,7 @@ internal static class InspectionJson
             writer.WriteString("processor", hardware.Processor);
             writer.WriteNumber("cores", hardware.Cores);
             writer.WriteString("kernels", hardware.Kernels.ToString());
+            writer.WriteString("integer_products", hardware.IntegerProducts);
             writer.WriteNumber("vector_bits", hardware.VectorBits);
             writer.WriteNumber("memory_bytes", hardware.MemoryBytes);
             writer.WriteNumber("available_bytes", hardware.AvailableBytes);

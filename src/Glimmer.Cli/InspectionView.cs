@@ -57,6 +57,7 @@ internal sealed class InspectionView(Terminal terminal)
     {
         Line("processor", $"{hardware.Processor}, {hardware.Cores} logical cores");
         Line("kernels", $"{hardware.Kernels} ({hardware.VectorBits}-bit registers)");
+        Line("integers", $"{hardware.IntegerProducts} multiplies quantised weights by 8-bit activations");
         Line("weights", $"packed as {string.Join(", ", hardware.WeightForms)}; others widened to F32");
         Line("keys and values", $"{hardware.CacheType} unless --kv-cache-type says otherwise");
         Line("memory", $"{Quantities.Bytes(hardware.MemoryBytes)} for this process, {Quantities.Bytes(hardware.AvailableBytes)} available now");

@@ -13,6 +13,10 @@ internal abstract unsafe class BlockKernel
 
     private static readonly BlockKernel?[] s_kernels = new BlockKernel?[Enum.GetValues<DType>().Length];
 
+    /// <summary>What multiplies bytes on this processor.</summary>
+    public static string Instructions =>
+        BlockSums512.IsSupported ? "AVX512_VNNI" : AvxVnni.IsSupported ? "AVX-VNNI" : Simd.Best == SimdLevel.Avx512 ? "AVX-512 BW" : Simd.Best == SimdLevel.Avx2 ? "AVX2" : "portable code";
+
     /// <summary>Columns that share a scale: 32, or 16.</summary>
     public abstract int ColumnsOfScale { get; }
 

@@ -11,13 +11,14 @@ namespace Glimmer.Inference.Inspection;
 /// <param name="Cores">Logical processors that this process may use.</param>
 /// <param name="Kernels">Form of the kernels in use.</param>
 /// <param name="VectorBits">Width of the registers they use.</param>
+/// <param name="IntegerProducts">What multiplies quantised weights by 8-bit activations.</param>
 /// <param name="MemoryBytes">Memory that this process may use.</param>
 /// <param name="AvailableBytes">Of it, memory that can be taken now without swapping.</param>
 /// <param name="HugePages">What the system allows for weights and caches in private memory: <c>always</c>, <c>madvise</c> (they ask), <c>never</c>; null where it does not tell.</param>
 /// <param name="WeightForms">Types of weights that kernels read in their own packed form; any other is widened to fp32 when it is loaded.</param>
 /// <param name="CacheType">How keys and values are kept unless an option says otherwise.</param>
 /// <param name="Runtime">Version of .NET and the operating system.</param>
-public sealed record HardwareReport(string Processor, int Cores, SimdLevel Kernels, int VectorBits, long MemoryBytes, long AvailableBytes, string? HugePages, IReadOnlyList<DType> WeightForms,
+public sealed record HardwareReport(string Processor, int Cores, SimdLevel Kernels, int VectorBits, string IntegerProducts, long MemoryBytes, long AvailableBytes, string? HugePages, IReadOnlyList<DType> WeightForms,
     KeyValueType CacheType, string Runtime)
 {
     /// <summary>Looks at this machine.</summary>
@@ -31,6 +32,7 @@ public sealed record HardwareReport(string Processor, int Cores, SimdLevel Kerne
             SimdLevel.Avx2 => 256,
             _ => 128,
         },
+        BlockKernel.Instructions,
         GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
         MemoryPlan.AvailableBytes(),
         MemoryAdvice.HugePageMode(),
