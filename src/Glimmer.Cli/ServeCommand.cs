@@ -27,6 +27,8 @@ internal sealed class ServeCommand : Command
     private readonly Option<string?> _prices = new("--prices") { Description = "JSON file with prices of models, per million tokens.", HelpName = "path" };
     private readonly Option<bool> _metricsKey = new("--metrics-auth") { Description = "Let /metrics need a key." };
     private readonly Option<int?> _metricsPort = NumberOption.Create("--metrics-port", "Serve /metrics on a port of its own, and there only. Default: the server's port.", 1, 65535);
+    private readonly Option<string?> _certificate = new("--ssl-certfile") { Description = "PEM file of a certificate and its chain: the server speaks HTTPS.", HelpName = "path" };
+    private readonly Option<string?> _certificateKey = new("--ssl-keyfile") { Description = "PEM file of the certificate's key, when it is not in the same file.", HelpName = "path" };
     private readonly Option<string[]> _weightRoots = new("--allow-weight-root") { Description = "Folder that /update_weights_from_disk may load from; repeatable.", HelpName = "path" };
     private readonly Option<bool> _strict = new("--strict-max-tokens") { Description = "Refuse requests for more tokens than the context has left, instead of cutting." };
     private readonly Option<string> _thinking = new("--default-thinking") { Description = "Whether models think when a request does not say: on, off, model.", DefaultValueFactory = _ => "model" };
@@ -64,7 +66,7 @@ internal sealed class ServeCommand : Command
         Options.First(option => option.Name == "--model").Aliases.Add("--model-path");
         _engine = new EngineArguments().AddTo(this);
         _log = new LogArguments().AddTo(this);
-        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _metricsPort, _weightRoots, _strict,
+        foreach (Option option in (ReadOnlySpan<Option>)[_config, _host, _port, _names, _aliases, _anyModel, _keys, _keyFile, _adminKey, _usage, _prices, _metricsKey, _metricsPort, _certificate, _certificateKey, _weightRoots, _strict,
             _thinking, _preserve, _sampling, _thinkingTokens, _origins, _bytes, _requestTimeout, _queueTimeout, _grace, _images, _anthropicThinking, _seed,
             _rate, _template, _templateValues, _weightVersion, _noWarmup])
             Add(option);
@@ -144,6 +146,8 @@ internal sealed class ServeCommand : Command
                 Prices = parsed.GetValue(_prices) is { } prices ? PriceTable.Parse(File.ReadAllText(prices)) : PriceTable.Free,
                 MetricsNeedKey = parsed.GetValue(_metricsKey),
                 MetricsPort = parsed.GetValue(_metricsPort),
+                CertificateFile = parsed.GetValue(_certificate),
+                CertificateKeyFile = parsed.GetValue(_certificateKey),
                 WeightRoots = parsed.GetValue(_weightRoots) ?? [],
                 Host = parsed.GetValue(_host)!,
                 Port = parsed.GetValue(_port),

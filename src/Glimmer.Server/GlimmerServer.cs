@@ -1,3 +1,4 @@
+using System.Security.Cryptography.X509Certificates;
 using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Turns;
 using Microsoft.AspNetCore.Builder;
@@ -38,10 +39,16 @@ public sealed class GlimmerServer : IAsyncDisposable
         options.Check();
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "glimmer" });
         string host = options.Host.Contains(':', StringComparison.Ordinal) && !options.Host.StartsWith('[') ? $"[{options.Host}]" : options.Host;
-        builder.WebHost.UseKestrelCore().UseUrls([$"http://{host}:{options.Port}", .. options.MetricsPort is { } metrics ? [$"http://{host}:{metrics}"] : (string[])[]]);
+        X509Certificate2? certificate = options.Certificate();
+        string scheme = certificate is null ? "http" : "https";
+        builder.WebHost.UseKestrelCore().UseUrls([$"{scheme}://{host}:{options.Port}", .. options.MetricsPort is { } metrics ? [$"{scheme}://{host}:{metrics}"] : (string[])[]]);
+        if (certificate is not null)
+            builder.WebHost.UseKestrelHttpsConfiguration();
         builder.Services.Configure<KestrelServerOptions>(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            if (certificate is not null)
+                kestrel.ConfigureHttpsDefaults(https => https.ServerCertificate = certificate);
             kestrel.Limits.MaxRequestBodySize = options.MaxRequestBytes;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(30);
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(240, TimeSpan.FromSeconds(5));

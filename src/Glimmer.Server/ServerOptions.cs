@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Glimmer.Server.Accounting;
 using Glimmer.Server.Diagnostics;
 using Glimmer.Server.Turns;
@@ -36,6 +38,12 @@ public sealed record ServerOptions
 
     /// <summary>Port to listen on; 0 takes a free one.</summary>
     public int Port { get; init; } = 30000;
+
+    /// <summary>PEM file of a certificate and its chain: the server speaks HTTPS. Null for HTTP.</summary>
+    public string? CertificateFile { get; init; }
+
+    /// <summary>PEM file of the certificate's private key; null when the key lies in <see cref="CertificateFile"/>.</summary>
+    public string? CertificateKeyFile { get; init; }
 
     /// <summary>Most bytes of a request's body.</summary>
     public long MaxRequestBytes { get; init; } = 64L << 20;
@@ -98,10 +106,30 @@ public sealed record ServerOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(RequestsPerMinute ?? 1, 1, nameof(RequestsPerMinute));
         if (OtlpEndpoint is { } collector && (!collector.IsAbsoluteUri || collector.Scheme is not ("http" or "https")))
             throw new ArgumentException($"OtlpEndpoint is '{collector}'; expected an address such as http://127.0.0.1:4318.");
+        if (CertificateKeyFile is not null && CertificateFile is null)
+            throw new ArgumentException("CertificateKeyFile names a key, but CertificateFile names no certificate. Give both (--ssl-certfile, --ssl-keyfile).");
         if (ApiKeys.Count == 0 && !IsLoopback(Host))
             throw new ArgumentException($"The host {Host} is reachable from other machines, and no key is set. Set one (--api-key, or GLIMMER_API_KEY), or listen on 127.0.0.1.");
         if (AllowedOrigins.Contains("*") && ApiKeys.Count == 0)
             throw new ArgumentException("Any origin ('*') may call the server and no key is set: every page in a browser could use it. Name the origins or set a key.");
+    }
+
+    /// <summary>Reads the certificate; null for HTTP.</summary>
+    /// <exception cref="ArgumentException">A file is missing or holds no certificate or key.</exception>
+    internal X509Certificate2? Certificate()
+    {
+        if (CertificateFile is null)
+            return null;
+        try
+        {
+            using X509Certificate2 fromPem = X509Certificate2.CreateFromPemFile(CertificateFile, CertificateKeyFile);
+            // Windows serves no certificate whose key exists in memory only.
+            return X509CertificateLoader.LoadPkcs12(fromPem.Export(X509ContentType.Pkcs12), null);
+        }
+        catch (Exception error) when (error is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            throw new ArgumentException($"No certificate with its key can be read from '{CertificateFile}'{(CertificateKeyFile is null ? "" : $" and '{CertificateKeyFile}'")}: {error.Message} Expected PEM files.", error);
+        }
     }
 
     /// <summary>Whether an address is this machine only.</summary>

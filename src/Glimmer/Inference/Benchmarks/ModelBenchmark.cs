@@ -14,6 +14,8 @@ public sealed class ModelBenchmark : IDisposable
 {
     private const int PassTokens = 512;
 
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(1);
+
     private readonly CausalLm _model;
     private readonly Compute _compute;
     private readonly BenchmarkOptions _options;
@@ -94,13 +96,14 @@ public sealed class ModelBenchmark : IDisposable
                 cancellationToken.ThrowIfCancellationRequested();
                 _compute.Activations = kind;
                 Samples sample = samples[kind];
-                int count = repetition >= 0 ? test.Tokens : Math.Min(test.Tokens, test.Kind == BenchmarkKind.Prompt ? 128 : 8);
-                double speed = Time(test, sequences, depth, count, random, sample);
-                double read = _read.Measure(_compute.Team);
                 if (repetition < 0)
+                {
+                    WarmUp(test, sequences, depth, random, sample);
                     continue;
-                sample.Speeds.Add(speed);
-                sample.Reads.Add(read);
+                }
+
+                sample.Speeds.Add(Time(test, sequences, depth, test.Tokens, random, sample));
+                sample.Reads.Add(_read.Measure(_compute.Team));
             }
         }
 
@@ -109,6 +112,18 @@ public sealed class ModelBenchmark : IDisposable
             sequence.Dispose();
         foreach ((ActivationType kind, Samples sample) in samples)
             yield return Result(test, depth, kind, sample);
+    }
+
+    // Long enough for the runtime to compile what runs often a second time, with what it has seen.
+    private void WarmUp(BenchmarkTest test, CachedSequence[] sequences, int depth, Random random, Samples sample)
+    {
+        int count = Math.Min(test.Tokens, test.Kind == BenchmarkKind.Prompt ? 128 : 8);
+        long start = Stopwatch.GetTimestamp();
+        do
+            Time(test, sequences, depth, count, random, sample);
+        while (Stopwatch.GetElapsedTime(start) < s_warmUp);
+        _read.Measure(_compute.Team);
+        sample.Experts = default;
     }
 
     private double Time(BenchmarkTest test, CachedSequence[] sequences, int depth, int count, Random random, Samples sample)
