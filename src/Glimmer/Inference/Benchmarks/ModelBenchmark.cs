@@ -114,10 +114,10 @@ public sealed class ModelBenchmark : IDisposable
             yield return Result(test, depth, kind, sample);
     }
 
-    // Long enough for the runtime to compile what runs often a second time, with what it has seen.
+    // Long enough for the runtime to compile what runs often a second time, with what it has seen. Prompts at their own length: the memory of a pass is taken at its first.
     private void WarmUp(BenchmarkTest test, CachedSequence[] sequences, int depth, Random random, Samples sample)
     {
-        int count = Math.Min(test.Tokens, test.Kind == BenchmarkKind.Prompt ? 128 : 8);
+        int count = Math.Min(test.Tokens, test.Kind == BenchmarkKind.Prompt ? PassTokens : 8);
         long start = Stopwatch.GetTimestamp();
         do
             Time(test, sequences, depth, count, random, sample);
