@@ -35,9 +35,7 @@ public sealed unsafe class KeyValueCache : IDisposable
         for (int i = 0; i < slots.Count; i++)
         {
             _offsets[i] = _blockBytes;
-            CacheSlot slot = slots[i];
-            KeyValueType stored = slot.ValueDim == 0 ? KeyValueType.F32 : type;
-            _blockBytes += (new KeyValueLayout(slot.Heads, slot.KeyDim, slot.ValueDim, stored, slot.ValueIsKeyPrefix).PageBytes + 63) & ~63L;
+            _blockBytes += (Layout(i).PageBytes + 63) & ~63L;
         }
     }
 
@@ -77,6 +75,13 @@ public sealed unsafe class KeyValueCache : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Trim();
+
+    /// <summary>The layout of a slot's pages.</summary>
+    internal KeyValueLayout Layout(int slot)
+    {
+        CacheSlot stored = Slots[slot];
+        return new KeyValueLayout(stored.Heads, stored.KeyDim, stored.ValueDim, stored.ValueDim == 0 ? KeyValueType.F32 : Type, stored.ValueIsKeyPrefix);
+    }
 
     // Of the page of a slot in a block, in bytes.
     internal long Offset(int slot) => _offsets[slot];

@@ -13,7 +13,7 @@ internal static unsafe class SyntheticCache
     /// <param name="cache">The cache.</param>
     /// <param name="sequence">A sequence of it.</param>
     /// <param name="depth">Positions.</param>
-    /// <param name="seed">Seed of the numbers, which are uniform with variance 1. MLA latents are written as both key and value, as the model does.</param>
+    /// <param name="seed">Seed of the numbers, which are uniform with variance 1. Pages are those of the cache.</param>
     public static void Fill(ThreadTeam team, KeyValueCache cache, CachedSequence sequence, int depth, ulong seed)
     {
         var random = new Random((int)seed);
@@ -26,7 +26,7 @@ internal static unsafe class SyntheticCache
             for (int slot = 0; slot < cache.Slots.Count; slot++)
             {
                 CacheSlot shape = cache.Slots[slot];
-                var layout = new KeyValueLayout(shape.Heads, shape.KeyDim, shape.ValueDim);
+                KeyValueLayout layout = cache.Layout(slot);
                 int stride = shape.Heads * Math.Max(shape.KeyDim, shape.ValueDim);
                 for (int first = 0; first < depth; first += KeyValueLayout.PagePositions)
                 {
