@@ -40,6 +40,7 @@ internal sealed class EngineCore : IDisposable
     private long _verifiedDrafts;
     private long _positions;
     private readonly long[] _acceptedByPlace;
+    private readonly float[]? _draftCosts;
     private readonly long[] _stepSizes = new long[StepSizes.Bounds.Count + 1];
 
     public EngineCore(CausalLm model, Compute compute, EngineOptions options, Tokenizer? tokenizer)
@@ -63,6 +64,8 @@ internal sealed class EngineCore : IDisposable
         };
         if (_drafts == DraftSource.NextTokenLayer)
             _drafter = NewDrafter(model);
+        if (_drafts != DraftSource.None)
+            _draftCosts = WeightTraffic.Of(model, compute.Team).DraftCosts(options.MaxDrafts, model.Config.SparseLayers.Any(sparse => sparse) ? model.Config.NRoutedExperts : 0, _drafts == DraftSource.NextTokenLayer);
         _adapters = new AdapterSet(model);
         try
         {
@@ -255,7 +258,7 @@ internal sealed class EngineCore : IDisposable
     private Sequence NewSequence(Generation generation, int answer, int answers)
     {
         long order = _arrivals++ - (64L * generation.Request.Priority);
-        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _options) { Answers = answers, Adapter = _adapters.Find(generation.Request.Adapter) };
+        return new Sequence(generation, answer, order, _scratch, _tokenizer, _drafts, _draftCosts, _options) { Answers = answers, Adapter = _adapters.Find(generation.Request.Adapter) };
     }
 
     private void FillBatch()

@@ -13,7 +13,7 @@ internal sealed class Sequence
     private readonly StopText? _stopText;
     private readonly Detokenizer? _detokenizer;
 
-    public Sequence(Generation owner, int answer, long order, SamplingScratch scratch, Tokenizer? tokenizer, DraftSource drafts, EngineOptions options)
+    public Sequence(Generation owner, int answer, long order, SamplingScratch scratch, Tokenizer? tokenizer, DraftSource drafts, float[]? draftCosts, EngineOptions options)
     {
         GenerationRequest request = owner.Request;
         (Owner, Answer, Order, Drafting) = (owner, answer, order, request.AllowDrafts ? drafts : DraftSource.None);
@@ -27,7 +27,7 @@ internal sealed class Sequence
         if (request.StopStrings.Count > 0)
             (_stopText, _detokenizer) = (new StopText(request.StopStrings), new Detokenizer(tokenizer!, skipSpecial: true));
         Drafts = new int[options.MaxDrafts];
-        Length = new DraftLength(options.MaxDrafts);
+        Length = new DraftLength(options.MaxDrafts, draftCosts);
     }
 
     /// <summary>The request.</summary>

@@ -2,7 +2,7 @@ using Glimmer.Kernels;
 using Glimmer.Models;
 using Glimmer.Operations;
 
-namespace Glimmer.Inference.Benchmarks;
+namespace Glimmer.Inference;
 
 /// <summary>Bytes of packed weights by how often a pass reads them. Embedding rows count as nothing.</summary>
 /// <param name="Fixed">Trunk: attention, dense layers, router, shared experts, norms; once a pass.</param>
@@ -21,6 +21,24 @@ internal sealed record WeightTraffic(long Fixed, long Head, double Expert, int M
     /// <summary>Bytes of a pass of the trunk with logits that reads so many different experts a MoE layer.</summary>
     public double Pass(double experts) => Fixed + Head + (MoeLayers * experts * Expert);
 
+    /// <summary>Cost of a step that verifies so many drafts, in steps without any: bytes, with experts that tokens choose independently of each other.</summary>
+    /// <param name="most">Most drafts.</param>
+    /// <param name="experts">Routed experts of a layer.</param>
+    /// <param name="layer">Whether the MTP layer makes the drafts; else they cost nothing.</param>
+    /// <returns>[most + 1], the first 1.</returns>
+    public float[] DraftCosts(int most, int experts, bool layer)
+    {
+        var costs = new float[most + 1];
+        for (int drafts = 0; drafts <= most; drafts++)
+        {
+            double union = experts == 0 ? 0 : experts * (1 - Math.Pow(1 - ((double)Chosen / experts), drafts + 1));
+            double draft = layer ? DraftFixed + (Chosen * Expert) + DraftHead : 0;
+            costs[drafts] = (float)((Pass(union) + (drafts * draft)) / Single);
+        }
+
+        return costs;
+    }
+
     public static WeightTraffic Of(CausalLm model, ThreadTeam team)
     {
         ModelConfig config = model.Config;
@@ -32,7 +50,7 @@ internal sealed record WeightTraffic(long Fixed, long Head, double Expert, int M
             if (ReferenceEquals(parameter, model.EmbeddingMatrix) || ReferenceEquals(parameter, model.Head))
                 continue;
             bool isRouted = parameter.Name.Contains(".mlp.experts.", StringComparison.Ordinal);
-            bool isDraft = ExpertReads.LayerOf(parameter.Name) >= config.NumHiddenLayers;
+            bool isDraft = Benchmarks.ExpertReads.LayerOf(parameter.Name) >= config.NumHiddenLayers;
             if (isRouted)
                 routed += isDraft ? 0 : bytes;
             else if (!isDraft)
