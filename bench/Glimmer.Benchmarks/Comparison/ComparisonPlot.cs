@@ -8,7 +8,7 @@ namespace Glimmer.Benchmarks.Comparison;
 /// <summary>Draws the rows of a comparison: how many times better than its bar each one is, so that a bar that is met reaches beyond the line.</summary>
 internal static class ComparisonPlot
 {
-    private const int LabelWidth = 430;
+    private const int LabelWidth = 520;
     private const int PlotWidth = 420;
     private const int RowHeight = 22;
     private const double Most = 3;

@@ -7,7 +7,7 @@ using static Glimmer.Benchmarks.Comparison.MeasuringProcess;
 namespace Glimmer.Benchmarks.Comparison;
 
 /// <summary>
-/// <c>compare --peer peer.sh --glimmer PATH --cache DIR [--rounds N] [--quick] [--minutes N] [--threads N] [--out FILE] [--svg FILE] [work ...]</c>: ours and llama.cpp in turns on the same files,
+/// <c>compare --rows FILE --svg FILE</c> draws the rows of a file. <c>compare --peer peer.sh --glimmer PATH --cache DIR [--rounds N] [--quick] [--minutes N] [--threads N] [--out FILE] [--svg FILE] [work ...]</c>: ours and llama.cpp in turns on the same files,
 /// then rows without a peer. Prints a JSON line a row; exit code 1 when a bar is missed, 2 when nothing could be measured. <c>bench/compare-llamacpp.sh</c> calls it.
 /// </summary>
 internal sealed class LlamaComparison
@@ -42,6 +42,12 @@ internal sealed class LlamaComparison
 
     public static int Run(string[] args)
     {
+        if (GemmBenchmark.Option(args, "--rows", "") is { Length: > 0 } rows)
+        {
+            ComparisonPlot.Write(File.ReadLines(rows), GemmBenchmark.Option(args, "--svg", Path.ChangeExtension(rows, ".svg")));
+            return 0;
+        }
+
         string[] works = [.. Works(args)];
         var comparison = new LlamaComparison(args);
         string[] known = [.. ComparedFile.All.Select(file => file.Work), .. OwnRows.Works, "depth"];

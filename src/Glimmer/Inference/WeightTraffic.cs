@@ -25,9 +25,12 @@ internal sealed record WeightTraffic(long Fixed, long Head, double Expert, int M
     /// <param name="most">Most drafts.</param>
     /// <param name="experts">Routed experts of a layer.</param>
     /// <param name="layer">Whether the MTP layer makes the drafts; else they cost nothing.</param>
-    /// <returns>[most + 1], the first 1.</returns>
-    public float[] DraftCosts(int most, int experts, bool layer)
+    /// <returns>[most + 1], the first 1; null for a model so small that its weights stay in the processor's caches, where bytes are not what a step costs.</returns>
+    public float[]? DraftCosts(int most, int experts, bool layer)
     {
+        const long Caches = 32 << 20;
+        if (Total < Caches)
+            return null;
         var costs = new float[most + 1];
         for (int drafts = 0; drafts <= most; drafts++)
         {

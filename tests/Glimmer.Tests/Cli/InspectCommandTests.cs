@@ -35,7 +35,7 @@ public class InspectCommandTests
     public void Hardware_is_shown_alone_or_beside_a_checkpoint()
     {
         CommandRun alone = CommandRun.Of("inspect", "--hardware").Succeeded();
-        Assert.Equal(["huge", "kernels", "keys", "memory", "processor", "runtime", "weights"], alone.Lines.Select(line => line.Split(' ')[0]).Order());
+        Assert.Equal(["huge", "integers", "kernels", "keys", "memory", "processor", "runtime", "weights"], alone.Lines.Select(line => line.Split(' ')[0]).Order());
         JsonElement json = CommandRun.Of("inspect", EmbeddedModel.Find(), "--hardware", "--json").Succeeded().Json;
         JsonElement hardware = json.GetProperty("hardware");
         Assert.InRange(hardware.GetProperty("available_bytes").GetInt64(), 1, hardware.GetProperty("memory_bytes").GetInt64());
