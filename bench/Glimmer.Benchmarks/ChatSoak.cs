@@ -17,11 +17,9 @@ internal static class ChatSoak
 
     public static int Run(string[] args)
     {
-        int seconds = Number(args, "--seconds", "300"), chats = Number(args, "--chats", "8"), seed = Number(args, "--seed", "1");
+        int seconds = GemmBenchmark.Number(args, "--seconds", "300"), chats = GemmBenchmark.Number(args, "--chats", "8"), seed = GemmBenchmark.Number(args, "--seed", "1");
         return RunAsync(GemmBenchmark.Option(args, "--model", EmbeddedModel.FindDefault()), TimeSpan.FromSeconds(seconds), chats, seed).GetAwaiter().GetResult() ? 0 : 1;
     }
-
-    private static int Number(string[] args, string name, string value) => int.Parse(GemmBenchmark.Option(args, name, value), CultureInfo.InvariantCulture);
 
     private static async Task<bool> RunAsync(string path, TimeSpan limit, int chats, int seed)
     {

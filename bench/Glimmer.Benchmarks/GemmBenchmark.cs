@@ -96,6 +96,9 @@ internal static unsafe class GemmBenchmark
         return tensor;
     }
 
+    /// <summary>The whole number after an option.</summary>
+    public static int Number(string[] args, string name, string value) => int.Parse(Option(args, name, value), System.Globalization.CultureInfo.InvariantCulture);
+
     internal static string Option(string[] args, string name, string value)
     {
         int at = Array.IndexOf(args, name);

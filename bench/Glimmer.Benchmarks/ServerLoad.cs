@@ -17,13 +17,11 @@ internal static class ServerLoad
     public static int Run(string[] args)
     {
         if (GemmBenchmark.Option(args, "--victim", "") is { Length: > 0 } address)
-            return VictimAsync(new Uri(address), Number(args, "--tokens", "64")).GetAwaiter().GetResult();
-        int seconds = Number(args, "--seconds", "180"), clients = Number(args, "--clients", "64"), kills = Number(args, "--kills", "100"), tokens = Number(args, "--tokens", "64");
+            return VictimAsync(new Uri(address), GemmBenchmark.Number(args, "--tokens", "64")).GetAwaiter().GetResult();
+        int seconds = GemmBenchmark.Number(args, "--seconds", "180"), clients = GemmBenchmark.Number(args, "--clients", "64"), kills = GemmBenchmark.Number(args, "--kills", "100"), tokens = GemmBenchmark.Number(args, "--tokens", "64");
         bool isGood = OverheadAsync().GetAwaiter().GetResult();
         return isGood & LoadAsync(seconds, clients, kills, tokens).GetAwaiter().GetResult() ? 0 : 1;
     }
-
-    private static int Number(string[] args, string name, string value) => int.Parse(GemmBenchmark.Option(args, name, value), CultureInfo.InvariantCulture);
 
     private static async Task<bool> LoadAsync(int seconds, int clients, int kills, int tokens)
     {

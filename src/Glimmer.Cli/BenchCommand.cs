@@ -77,7 +77,7 @@ internal sealed class BenchCommand : Command
         if (parsed.GetValue(_make) is { } slice)
             return Make(parsed, slice);
         BenchmarkOptions options = ReadOptions(parsed);
-        string path = parsed.GetValue(_path) is { } given and not "base" ? given : EmbeddedModel.Find();
+        string path = EmbeddedModel.Resolve(parsed.GetValue(_path) ?? "base");
         using Checkpoint checkpoint = Checkpoint.Open(path);
         using var team = new ThreadTeam(parsed.GetValue(_threads) ?? Environment.ProcessorCount);
         long start = Stopwatch.GetTimestamp();

@@ -64,7 +64,7 @@ internal sealed class Control(ServerState state)
     {
         if (!await HasCacheTagAsync(context).ConfigureAwait(false))
         {
-            await SuccessAsync(context, "Nothing is released: the weights are mapped from their file, and the system takes their pages when it needs them.").ConfigureAwait(false);
+            await SuccessAsync(context, "Nothing is released: the weights stay in memory.").ConfigureAwait(false);
             return;
         }
 
