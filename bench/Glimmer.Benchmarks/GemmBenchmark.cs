@@ -97,7 +97,7 @@ internal static unsafe class GemmBenchmark
     }
 
     /// <summary>The whole number after an option.</summary>
-    public static int Number(string[] args, string name, string value) => int.Parse(Option(args, name, value), System.Globalization.CultureInfo.InvariantCulture);
+    public static int Number(string[] args, string name, string value) => int.Parse(Option(args, name, value), CultureInfo.InvariantCulture);
 
     internal static string Option(string[] args, string name, string value)
     {
