@@ -46,12 +46,16 @@ internal abstract unsafe class BlockKernel
 
     /// <summary>
     /// Writes the scales of a panel as fp32: for each block (half block, where the type has scales for 16 columns) 32 scales, then 32 minima if the type has
-    /// them.
+    /// them. Behind them, where the tile of <see cref="BlockTileVnni512"/> wants it, the codes as bytes.
     /// </summary>
     public abstract void Prepare(byte* panel, int columns, float* prepared);
 
+    /// <summary>Stores a row of GGUF blocks into a panel.</summary>
+    /// <returns>False when a scale is not finite.</returns>
+    public abstract bool Pack(byte* blocks, int columns, byte* panel, int row);
+
     /// <summary>Floats that <see cref="Prepare"/> writes.</summary>
-    public int PreparedFloats(int columns) => columns / ColumnsOfScale * PackedMatrix.PanelRows * (HasMinimum ? 2 : 1);
+    public abstract int PreparedFloats(int columns);
 
     /// <summary>Writes columns <paramref name="from"/> to <paramref name="from"/> + <paramref name="count"/> - 1 of a panel as fp32, 32 numbers each.</summary>
     /// <param name="panel">First byte of the panel.</param>
@@ -68,8 +72,25 @@ internal abstract unsafe class BlockKernel
 
         public override bool HasMinimum => TFormat.HasMinimum;
 
+        public override int PreparedFloats(int columns) => ScaleFloats(columns) + (ExpandsCodes ? columns * PackedMatrix.PanelRows / sizeof(float) : 0);
+
+        private static bool ExpandsCodes => UsesWide512 && BlockSums512.IsEnabled && BlockTileVnni512.ExpandsCodes<TFormat>();
+
+        private static bool UsesWide512 => Simd.Level == SimdLevel.Avx512 && BlockTile512.IsSupported;
+
+        private static int ScaleFloats(int columns) => columns / (TFormat.HasHalves ? 16 : 32) * PackedMatrix.PanelRows * (TFormat.HasMinimum ? 2 : 1);
+
         public override void Quantize(float* x, int columns, int token, int tokens, byte* tile) =>
             BlockActivations.Quantize(x, columns, token, tokens, TFormat.Offset, TFormat.HasHalves, tile);
+
+        public override bool Pack(byte* blocks, int columns, byte* panel, int row)
+        {
+            int elements = TFormat.Type.BlockElements(), bytes = TFormat.HeaderBytes + (elements / BlockActivations.Columns * TFormat.BlockBytes);
+            bool finite = true;
+            for (; columns > 0; columns -= elements, blocks += TFormat.Type.BlockBytes(), panel += bytes)
+                finite &= TFormat.Pack(blocks, panel, row);
+            return finite;
+        }
 
         // AVX-VNNI comes with AVX2 and AVX-512 machines alike; a lowered level leaves it out, so that tests see the other forms.
         public override void Multiply(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
@@ -88,12 +109,19 @@ internal abstract unsafe class BlockKernel
         public override void Prepare(byte* panel, int columns, float* prepared)
         {
             int blocks = TFormat.Type.BlockElements() / BlockActivations.Columns, step = TFormat.HasMinimum ? 64 : 32;
+            byte* codes = ExpandsCodes ? (byte*)(prepared + ScaleFloats(columns)) : null;
             for (columns /= BlockActivations.Columns; columns > 0; columns -= blocks)
             {
                 byte* header = panel;
                 panel += TFormat.HeaderBytes;
                 for (int block = 0; block < blocks; block++, panel += TFormat.BlockBytes)
                 {
+                    if (codes != null)
+                    {
+                        BlockTileVnni512.Expand<TFormat>(panel + TFormat.CodesAt, codes);
+                        codes += BlockActivations.Columns * PackedMatrix.PanelRows;
+                    }
+
                     for (int half = 0; half < (TFormat.HasHalves ? 2 : 1); half++, prepared += step)
                     {
                         for (int register = 0; register < 4; register++)
@@ -171,7 +199,7 @@ internal abstract unsafe class BlockKernel
                     BlockWideTile.Run<Rows3, TFormat, TDot>(x, panel, columns, c, ldc, bias);
                     break;
                 default:
-                    if (Simd.Level == SimdLevel.Avx512 && BlockTile512.IsSupported && (BlockSums512.IsEnabled || typeof(TDot) != typeof(VnniDot)))
+                    if (UsesWide512 && (BlockSums512.IsEnabled || typeof(TDot) != typeof(VnniDot)))
                     {
                         Wide512(x, tokens, panel, columns, c, ldc, bias, prepared);
                         return;
@@ -183,18 +211,20 @@ internal abstract unsafe class BlockKernel
             }
         }
 
+        private static byte* Codes(float* prepared, int columns) => prepared != null && ExpandsCodes ? (byte*)(prepared + ScaleFloats(columns)) : null;
+
         private static void Wide512(byte* x, int tokens, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
         {
             switch (tokens)
             {
                 case 4 when BlockSums512.IsEnabled:
-                    BlockTileVnni512.Run<Rows4, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    BlockTileVnni512.Run<Rows4, TFormat>(x, panel, columns, c, ldc, bias, prepared, Codes(prepared, columns));
                     break;
                 case 5 when BlockSums512.IsEnabled:
-                    BlockTileVnni512.Run<Rows5, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    BlockTileVnni512.Run<Rows5, TFormat>(x, panel, columns, c, ldc, bias, prepared, Codes(prepared, columns));
                     break;
                 case 6 when BlockSums512.IsEnabled:
-                    BlockTileVnni512.Run<Rows6, TFormat>(x, panel, columns, c, ldc, bias, prepared);
+                    BlockTileVnni512.Run<Rows6, TFormat>(x, panel, columns, c, ldc, bias, prepared, Codes(prepared, columns));
                     break;
                 case 4:
                     BlockTile512.Run<Rows4, TFormat>(x, panel, columns, c, ldc, bias, prepared);

@@ -17,16 +17,17 @@ internal static unsafe class BlockTileVnni512
     /// <param name="ldc">Distance of the rows of <paramref name="c"/> in floats.</param>
     /// <param name="bias">Added to the finished sums, or null.</param>
     /// <param name="prepared">Scales as <see cref="BlockKernel.Prepare"/> writes them, or null to read them from the panel.</param>
+    /// <param name="bytes">Codes of the panel as bytes, where <see cref="ExpandsCodes"/>; null to expand them here.</param>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    public static void Run<TRows, TFormat>(byte* x, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared)
+    public static void Run<TRows, TFormat>(byte* x, byte* panel, int columns, float* c, nint ldc, float* bias, float* prepared, byte* bytes)
         where TRows : struct, IRowCount
         where TFormat : struct, IBlockFormat
     {
         byte* scratch = stackalloc byte[(Rows * sizeof(int) * TRows.Count) + (BlockActivations.Columns * Rows) + 64];
         var sums = (int*)(((nuint)scratch + 63) & ~(nuint)63);
         byte* expanded = (byte*)(sums + (Rows * TRows.Count));
-        bool nibbles = TFormat.MostCode == 15, plain = nibbles || TFormat.BlockBytes - TFormat.CodesAt == BlockActivations.Columns * Rows;
+        bool nibbles = TFormat.MostCode == 15, plain = !ExpandsCodes<TFormat>();
         int blocks = TFormat.HeaderBytes == 0 ? 1 : 8, halves = TFormat.HasHalves ? 2 : 1, steps = 8 / halves;
         delegate* unmanaged[SuppressGCTransition]<byte*, byte*, int*, int*, void> dot = BlockSums512.Of(TRows.Count, nibbles, steps);
         for (int t = 0; t < TRows.Count; t++)
@@ -43,7 +44,12 @@ internal static unsafe class BlockTileVnni512
             {
                 BlockPrefetch.Ahead(panel, TFormat.BlockBytes);
                 byte* codes = panel + TFormat.CodesAt;
-                if (!plain)
+                if (!plain && bytes != null)
+                {
+                    codes = bytes;
+                    bytes += BlockActivations.Columns * Rows;
+                }
+                else if (!plain)
                 {
                     Expand<TFormat>(codes, expanded);
                     codes = expanded;
@@ -97,9 +103,15 @@ internal static unsafe class BlockTileVnni512
         }
     }
 
-    // The codes of a block as bytes, step after step.
+    /// <summary>Whether codes are read as bytes, which they are not in the panel.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Expand<TFormat>(byte* codes, byte* output)
+    public static bool ExpandsCodes<TFormat>()
+        where TFormat : struct, IBlockFormat =>
+        TFormat.MostCode != 15 && TFormat.BlockBytes - TFormat.CodesAt != BlockActivations.Columns * Rows;
+
+    /// <summary>The codes of a block as bytes, step after step.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Expand<TFormat>(byte* codes, byte* output)
         where TFormat : struct, IBlockFormat
     {
         for (int register = 0; register < 4; register++)
