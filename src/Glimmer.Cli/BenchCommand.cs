@@ -29,6 +29,7 @@ internal sealed class BenchCommand : Command
     private readonly Option<int?> _reps = NumberOption.Create("--reps", "Measurements of each test after a warm-up; medians are reported. Default: 5.", 1, 1000);
     private readonly Option<int?> _threads = NumberOption.Create("--threads", "Computing threads. Default: one a processor.", 1, 1024);
     private readonly Option<string> _activations = new("--activations") { Description = "f32 (exact), q8 (8-bit integers), or both in turns: f32,q8.", HelpName = "list", DefaultValueFactory = _ => "f32" };
+    private readonly Option<string> _cacheType = CacheTypeOption.Create();
     private readonly Option<int?> _drafts = NumberOption.Create("--drafts", "Most drafts of a step in mtp tests. Default: 3.", 1, 16);
     private readonly Option<ulong?> _seed = NumberOption.Create("--seed", "Seed of tokens, of cache contents and of the weights of --make. Default: 1.", 0UL, ulong.MaxValue);
     private readonly Option<string?> _packCache = new("--pack-cache") { Description = "Folder that keeps packed weights, as for the other commands.", HelpName = "folder" };
@@ -48,7 +49,7 @@ internal sealed class BenchCommand : Command
     {
         _terminal = terminal;
         Add(_path);
-        foreach (Option option in (ReadOnlySpan<Option>)[_tests, _depth, _reps, _threads, _activations, _drafts, _seed, _packCache, _memoryBudget, _json, _make, _type, _out])
+        foreach (Option option in (ReadOnlySpan<Option>)[_tests, _depth, _reps, _threads, _activations, _cacheType, _drafts, _seed, _packCache, _memoryBudget, _json, _make, _type, _out])
             Add(option);
         _make.CompletionSources.Add(_ => ModelSlice.All.Select(slice => slice.Name).ToArray());
         _type.CompletionSources.Add(_ => StorageTypes.Names);
@@ -112,7 +113,9 @@ internal sealed class BenchCommand : Command
             return $"loading {Path.GetFileName(path)}: {Math.Min(1, done / total):p0}";
         });
         var options = new LoadOptions { PackCache = parsed.GetValue(_packCache), MemoryBudget = parsed.GetValue(_memoryBudget) ?? 0 };
-        return checkpoint.LoadModel(team, progress: reporter, options: options);
+        CausalLm model = checkpoint.LoadModel(team, progress: reporter, options: options);
+        model.CacheType = CacheTypeOption.Read(parsed, _cacheType);
+        return model;
     }
 
     private static ModelBenchmark New(CausalLm model, Compute compute, BenchmarkOptions options)

@@ -29,11 +29,12 @@ internal sealed class BenchReport(Terminal terminal, bool json)
                 Write(writer, "load_s", loadSeconds);
                 writer.WriteNumber("threads", team.Threads);
                 writer.WriteString("kernels", Simd.Best.ToString());
+                writer.WriteString("kv_cache_type", model.CacheType.ToString());
             });
             return;
         }
 
-        terminal.Output.WriteLine($"{_model}: {Quantities.Parameters(parameters.Total)} parameters, {Quantities.Parameters(parameters.Active)} active, {Quantities.Bytes(bytes)}, loaded in {loadSeconds:f1} s; {team.Threads} threads, {Simd.Best}");
+        terminal.Output.WriteLine($"{_model}: {Quantities.Parameters(parameters.Total)} parameters, {Quantities.Parameters(parameters.Active)} active, {Quantities.Bytes(bytes)}, loaded in {loadSeconds:f1} s; {team.Threads} threads, {Simd.Best}, keys and values in {model.CacheType}");
     }
 
     /// <summary>Takes a result.</summary>

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Glimmer.Inference;
-using Glimmer.Kernels;
 using Glimmer.Models;
 using Glimmer.Operations;
 
@@ -27,17 +26,9 @@ internal sealed class ModelOptions
 
     private readonly Option<string?> _adapter = new("--adapter") { Description = "Folder of a LoRA adapter in the layout of PEFT.", HelpName = "path" };
 
-    private readonly Option<string> _cacheType = new("--kv-cache-type")
-    {
-        Description = "How keys and values of the context are kept: f32, bf16 (half the memory) or int8 (a quarter).",
-        DefaultValueFactory = _ => "f32",
-    };
+    private readonly Option<string> _cacheType = CacheTypeOption.Create();
 
-    public ModelOptions()
-    {
-        _activations.AcceptOnlyFromAmong("f32", "q8");
-        _cacheType.AcceptOnlyFromAmong("f32", "bf16", "int8");
-    }
+    public ModelOptions() => _activations.AcceptOnlyFromAmong("f32", "q8");
 
     /// <summary>Adds the options to a command.</summary>
     public ModelOptions AddTo(Command command)
@@ -99,12 +90,7 @@ internal sealed class ModelOptions
             }
         }
 
-        model.Model.CacheType = parsed.GetValue(_cacheType) switch
-        {
-            "bf16" => KeyValueType.BF16,
-            "int8" => KeyValueType.Int8,
-            _ => KeyValueType.F32,
-        };
+        model.Model.CacheType = CacheTypeOption.Read(parsed, _cacheType);
         return model;
     }
 }

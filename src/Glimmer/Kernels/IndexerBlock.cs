@@ -29,12 +29,18 @@ internal static unsafe class IndexerBlock
     internal readonly struct ThreadScratch
     {
         public readonly long Sums;
+
+        public readonly long Queries; // quantised
+        public readonly long Row;
         public readonly long Floats;
 
         public ThreadScratch(in IndexerShape shape, int tokens)
         {
-            Sums = (long)tokens * shape.Heads * KeyValueLayout.PagePositions; // after the products
-            Floats = Sums + KeyValueLayout.PagePositions;
+            int rows = tokens * shape.Heads;
+            Sums = (long)rows * KeyValueLayout.PagePositions; // after the products
+            Queries = Sums + KeyValueLayout.PagePositions;
+            Row = Queries + (shape.ByteKeys ? ((IndexPages.QueryBytes(rows, shape.Dim) / sizeof(float)) + 15) & ~15L : 0);
+            Floats = Row + (shape.ByteKeys ? IndexPages.Columns(shape.Dim) : 0);
         }
     }
 
@@ -73,13 +79,27 @@ internal static unsafe class IndexerBlock<I, V>
     public static void TakeScores(IndexerBlock.State* state, int thread)
     {
         float* memory = state->ThreadMemory + thread * state->Scratch.Floats;
-        int next, group = 0;
+        int next, group = 0, quantized = -1;
         while ((next = Interlocked.Increment(ref state->Next) - 1) < state->Units)
         {
             while (group + 1 < state->GroupCount && state->Groups[group + 1].FirstUnit <= next)
                 group++;
+            if (state->Shape.ByteKeys && quantized != group)
+            {
+                quantized = group;
+                Quantize(state, state->Groups + group, memory);
+            }
+
             Score(state, state->Groups + group, (next - state->Groups[group].FirstUnit) * SparseIndexer.UnitKeys, memory);
         }
+    }
+
+    // A thread's units ascend, so a group is quantised once or twice.
+    private static void Quantize(IndexerBlock.State* state, IndexerBlock.Group* group, float* memory)
+    {
+        IndexerShape shape = state->Shape;
+        float* q = state->Q + ((long)(state->Sequences[group->Sequence].FirstToken + group->FirstToken) * shape.Heads * shape.Dim);
+        IndexPages.Quantize(q, group->Tokens * shape.Heads, shape.Dim, memory + state->Scratch.Row, (byte*)(memory + state->Scratch.Queries));
     }
 
     private static void Score(IndexerBlock.State* state, IndexerBlock.Group* group, int firstKey, float* memory)
@@ -94,8 +114,19 @@ internal static unsafe class IndexerBlock<I, V>
         int end = Math.Min(group->Keys, firstKey + SparseIndexer.UnitKeys);
         for (int key = firstKey; key < end; key += Chunk)
         {
-            int groups = Math.Min(Chunk, end - key + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes;
-            AttentionProducts<I, V>.AgainstLanes(q, shape.Dim, rows, sequence.Pages[key / Chunk], shape.Dim, groups, products, Chunk);
+            float* page = sequence.Pages[key / Chunk];
+            if (shape.ByteKeys)
+            {
+                IndexPages.Multiply(
+                    (byte*)(memory + state->Scratch.Queries), rows, shape.Dim, (byte*)page, Math.Min(Chunk, end - key), memory + state->Scratch.Row, products,
+                    key + Chunk < end ? (byte*)sequence.Pages[(key / Chunk) + 1] : null);
+            }
+            else
+            {
+                int groups = Math.Min(Chunk, end - key + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes;
+                AttentionProducts<I, V>.AgainstLanes(q, shape.Dim, rows, page, shape.Dim, groups, products, Chunk);
+            }
+
             for (int i = 0; i < group->Tokens; i++)
             {
                 int visible = sequence.FirstPosition + group->FirstToken + i + 1;

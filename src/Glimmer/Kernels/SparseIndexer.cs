@@ -8,9 +8,10 @@ namespace Glimmer.Kernels;
 /// <param name="TopK">Keys to choose; <c>index_topk</c>.</param>
 /// <param name="Scale">Factor of each head's product, Di^-0.5.</param>
 /// <param name="Relu">Whether negative products count as 0.</param>
-internal readonly record struct IndexerShape(int Heads, int Dim, int TopK, float Scale, bool Relu = true)
+/// <param name="ByteKeys">Whether index keys lie in <see cref="IndexPages"/>, as 8-bit integers.</param>
+internal readonly record struct IndexerShape(int Heads, int Dim, int TopK, float Scale, bool Relu = true, bool ByteKeys = false)
 {
-    /// <summary>The page format of the index keys: one head, no values.</summary>
+    /// <summary>The page format of fp32 index keys: one head, no values.</summary>
     public KeyValueLayout Layout => new(1, Dim, 0);
 
     /// <summary>Throws when a size is impossible.</summary>
@@ -25,7 +26,7 @@ internal readonly record struct IndexerShape(int Heads, int Dim, int TopK, float
 /// <summary>The lightning indexer of DSA: scores every visible key for a query and chooses the best.</summary>
 /// <remarks>
 /// <c>I(t, s) = sum over index heads j of w[t, j] * max(q[t, j] . k[s] * scale, 0)</c>: the product is a chain along the head, its scaling one rounding, the
-/// sum a chain of fused multiply-adds over the heads from +0. The <see cref="IndexerShape.TopK"/> largest are chosen by <see cref="TopK"/>. DeepSeek-V3.2
+/// sum a chain of fused multiply-adds over the heads from +0. Against 8-bit keys the product is that of <see cref="IndexPages"/>. The <see cref="IndexerShape.TopK"/> largest are chosen by <see cref="TopK"/>. DeepSeek-V3.2
 /// technical report, eq. 1.
 /// </remarks>
 internal static unsafe partial class SparseIndexer

@@ -60,9 +60,7 @@ internal sealed unsafe class LightningIndexer
         LayerNorm.Forward(c.Team, raw.F32Pointer, dim, _keyNorm.Vector, _keyNormBias.Vector, KeyNormEps, tokens, dim, key.F32Pointer, dim);
         _rotation.Apply(c, pass.Positions, key.F32Pointer, dim, 1, dim);
         c.Observe(_name, "index_k", key);
-        var layout = new KeyValueLayout(1, dim, 0);
-        ReadOnlySpan<AttentionSequence> sequences = CausalAttention.Sequences(c, pass.Batch, slot, layout);
-        layout.Write(c.Team, sequences, key.F32Pointer, dim, null, 0);
+        ReadOnlySpan<AttentionSequence> sequences = IndexKeys.Write(c, pass.Batch, slot, key, out bool asBytes);
         if (selection is not null)
         {
             Tensor query = Linear.Forward(c, queryLatent, _queryUp); // [T, heads * dim]
@@ -71,14 +69,15 @@ internal sealed unsafe class LightningIndexer
             Scale(weights);
             c.Observe(_name, "index_q", query);
             c.Observe(_name, "index_weights", weights);
+            IndexerShape shape = _shape with { ByteKeys = asBytes };
             if (c.Observer is not null)
             {
-                ObserveScores(c, sequences, query, weights);
+                ObserveScores(c, shape, sequences, query, weights);
                 selection.Positions.I32.Fill(-1); // what a short row does not use reads as "no key"
             }
 
             SparseIndexer.Choose(
-                c.Team, _shape, sequences, query.F32Pointer, weights.F32Pointer, (int*)selection.Positions.Data, (int*)selection.Counts.Data);
+                c.Team, shape, sequences, query.F32Pointer, weights.F32Pointer, (int*)selection.Positions.Data, (int*)selection.Counts.Data);
         }
 
         c.Workspace.Release(mark);
@@ -177,23 +176,13 @@ internal sealed unsafe class LightningIndexer
     }
 
     // For observers only: the scores of all pairs, [T, longest sequence].
-    private void ObserveScores(Compute c, ReadOnlySpan<AttentionSequence> sequences, Tensor query, Tensor weights)
+    private void ObserveScores(Compute c, in IndexerShape shape, ReadOnlySpan<AttentionSequence> sequences, Tensor query, Tensor weights)
     {
         int longest = 0;
         foreach (AttentionSequence sequence in sequences)
             longest = Math.Max(longest, sequence.FirstPosition + sequence.Tokens);
         Tensor scores = c.Workspace.Zeros(query.Shape[0], longest);
-        foreach (AttentionSequence sequence in sequences)
-        {
-            for (int t = sequence.FirstToken; t < sequence.FirstToken + sequence.Tokens; t++)
-            {
-                int keys = sequence.FirstPosition + t - sequence.FirstToken + 1;
-                float* q = query.F32Pointer + (long)t * query.Shape[1];
-                float* w = weights.F32Pointer + (long)t * weights.Shape[1];
-                SparseIndexer.ScoresScalar(_shape, q, w, sequence.Pages, keys, scores.F32Pointer + (long)t * longest);
-            }
-        }
-
+        SparseIndexer.Scores(c.Team, shape, sequences, query.F32Pointer, weights.F32Pointer, scores.F32Pointer, longest);
         c.Observe(_name, "index_scores", scores);
     }
 }

@@ -57,7 +57,7 @@ internal static unsafe class CausalAttention
     }
 
     /// <summary>The sequences of a batch with their page tables for one slot, in workspace memory. Documents get pages of their own.</summary>
-    public static ReadOnlySpan<AttentionSequence> Sequences(Compute c, Batch batch, int slot, in KeyValueLayout layout)
+    public static ReadOnlySpan<AttentionSequence> Sequences(Compute c, Batch batch, int slot, scoped in KeyValueLayout layout)
     {
         ReadOnlySpan<BatchSlice> slices = batch.Slices;
         var sequences = (AttentionSequence*)c.Workspace.Allocate(DType.U8, slices.Length * sizeof(AttentionSequence)).Data;
@@ -71,8 +71,8 @@ internal static unsafe class CausalAttention
         return new ReadOnlySpan<AttentionSequence>(sequences, slices.Length);
     }
 
-    // Documents are kept as they are computed: their keys and values receive gradients.
-    private static KeyValueType PageType(Batch batch)
+    /// <summary>How the keys of a batch are kept. Documents are kept as they are computed: their keys and values receive gradients.</summary>
+    public static KeyValueType PageType(Batch batch)
     {
         ReadOnlySpan<BatchSlice> slices = batch.Slices;
         KeyValueType type = slices[0].Cache?.Type ?? KeyValueType.F32;

@@ -24,7 +24,7 @@ public sealed unsafe class KeyValueCache : IDisposable
     /// <summary>Creates an empty cache for a model's slots (<c>CausalLm.CacheSlots</c>).</summary>
     /// <param name="slots">What each slot stores.</param>
     /// <param name="maxBlocks">Most blocks in use at a time.</param>
-    /// <param name="type">How keys and values are kept. Index keys stay F32: they decide which keys are chosen.</param>
+    /// <param name="type">How keys and values are kept. Index keys are kept as F32 with F32, else as 8-bit integers, as the published models keep them in FP8.</param>
     public KeyValueCache(IReadOnlyList<CacheSlot> slots, int maxBlocks = int.MaxValue, KeyValueType type = KeyValueType.F32)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxBlocks);
@@ -35,7 +35,7 @@ public sealed unsafe class KeyValueCache : IDisposable
         for (int i = 0; i < slots.Count; i++)
         {
             _offsets[i] = _blockBytes;
-            _blockBytes += (Layout(i).PageBytes + 63) & ~63L;
+            _blockBytes += (PageBytes(i) + 63) & ~63L;
         }
     }
 
@@ -76,12 +76,17 @@ public sealed unsafe class KeyValueCache : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Trim();
 
+    /// <summary>Whether a slot holds index keys as bytes, in <see cref="IndexPages"/>; else <see cref="Layout"/> says how its pages lie.</summary>
+    internal bool HasByteKeys(int slot) => Slots[slot].ValueDim == 0 && Type != KeyValueType.F32;
+
     /// <summary>The layout of a slot's pages.</summary>
     internal KeyValueLayout Layout(int slot)
     {
         CacheSlot stored = Slots[slot];
         return new KeyValueLayout(stored.Heads, stored.KeyDim, stored.ValueDim, stored.ValueDim == 0 ? KeyValueType.F32 : Type, stored.ValueIsKeyPrefix);
     }
+
+    private long PageBytes(int slot) => HasByteKeys(slot) ? IndexPages.PageBytes(Slots[slot].KeyDim) : Layout(slot).PageBytes;
 
     // Of the page of a slot in a block, in bytes.
     internal long Offset(int slot) => _offsets[slot];

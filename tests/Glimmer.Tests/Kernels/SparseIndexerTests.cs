@@ -1,4 +1,7 @@
 using Glimmer.Kernels;
+using Glimmer.Operations;
+using Glimmer.Quantization;
+using Glimmer.Tensors;
 
 namespace Glimmer.Tests.Kernels;
 
@@ -60,6 +63,101 @@ public sealed unsafe class SparseIndexerTests
                 Assert.Equal(expectedPositions, positions);
             }
         }
+    }
+
+    [Theory]
+    [InlineData(1, 32)]
+    [InlineData(32, 128)]
+    [InlineData(5, 40)]
+    [InlineData(70, 7)]
+    public void Byte_keys_are_scored_as_products_of_Q8_0_weights(int heads, int dim)
+    {
+        const int Positions = 1100, Last = 3;
+        var shape = new IndexerShape(heads, dim, TopK: 50, Scale: 0.37f, ByteKeys: true);
+        int columns = IndexPages.Columns(dim), pages = KeyValueLayout.PagesFor(Positions), tokens = Last;
+        var random = new Random(7);
+        float[] Numbers(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() * 2 - 1)];
+        float[] keys = Numbers(Positions * dim), q = Numbers(tokens * heads * dim), weights = Numbers(tokens * heads);
+        using var memory = new NativeBuffer(pages * IndexPages.PageBytes(dim));
+        new Span<byte>((void*)memory.Pointer, (int)(pages * IndexPages.PageBytes(dim))).Fill(0x7F); // what no key was written to
+        float** table = stackalloc float*[pages];
+        for (int i = 0; i < pages; i++)
+            table[i] = (float*)(memory.Pointer + i * IndexPages.PageBytes(dim));
+        AttentionSequence[] all = [new(0, Positions, 0, table)], step = [new(0, tokens, Positions - tokens, table)];
+
+        // The reference: a matrix whose rows are the keys, the products that define 8-bit activations, and the definition of the scores.
+        var rows = new float[Positions * columns];
+        for (int i = 0; i < Positions; i++)
+            keys.AsSpan(i * dim, dim).CopyTo(rows.AsSpan(i * columns));
+        var blocks = new byte[Positions * columns / 32 * 34];
+        Q8_0.Quantize(rows, blocks);
+        var queries = new float[tokens * heads * columns];
+        for (int i = 0; i < tokens * heads; i++)
+            q.AsSpan(i * dim, dim).CopyTo(queries.AsSpan(i * columns));
+        var products = new float[tokens * heads * Positions];
+        var expected = new float[tokens * Positions];
+        expected.AsSpan().Fill(float.NaN);
+        using var one = new ThreadTeam(1);
+        fixed (byte* b = blocks)
+        fixed (float* qp = queries, pp = products)
+        {
+            using PackedMatrix matrix = MatrixPacker.Pack(
+                one, PackedWeights.Create(DType.Q8_0, Positions, columns), [new RowSource(b, DType.Q8_0, Positions, columns / 32 * 34)]);
+            MatMul.BlockTwin(qp, columns, tokens * heads, matrix, null, pp, Positions, 32, hasMinimum: false);
+        }
+
+        for (int t = 0; t < tokens; t++)
+        {
+            for (int s = 0; s <= Positions - tokens + t; s++)
+            {
+                float sum = 0;
+                for (int j = 0; j < heads; j++)
+                    sum = MathF.FusedMultiplyAdd(weights[t * heads + j], MathF.Max(products[(t * heads + j) * Positions + s] * shape.Scale, 0), sum);
+                expected[t * Positions + s] = sum;
+            }
+        }
+
+        fixed (float* kp = keys)
+            IndexKeys.WriteBytes(all, kp, dim, dim);
+        foreach (SimdLevel level in LevelScope.All())
+        {
+            for (int threads = 1; threads <= 3; threads++)
+            {
+                using var scope = new LevelScope(level);
+                using var team = new ThreadTeam(threads);
+                var scores = new float[expected.Length];
+                scores.AsSpan().Fill(float.NaN);
+                var positions = new int[tokens * shape.TopK];
+                var counts = new int[tokens];
+                fixed (float* qp = q, wp = weights, sp = scores)
+                fixed (int* pp = positions, cp = counts)
+                {
+                    SparseIndexer.Scores(team, shape, step, qp, wp, sp, Positions);
+                    SparseIndexer.Choose(team, shape, step, qp, wp, pp, cp);
+                }
+
+                Same.Bits(expected, scores, $"scores, {level}, {threads} threads");
+                var best = new int[shape.TopK];
+                TopK.SelectScalar<float>(expected.AsSpan(0, Positions - tokens + 1), best);
+                Assert.Equal(best, positions[..shape.TopK]);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_key_that_is_not_finite_cannot_be_kept_as_bytes()
+    {
+        float[] keys = new float[32];
+        keys[3] = float.NaN;
+        using var memory = new NativeBuffer(IndexPages.PageBytes(32));
+        float* page = (float*)memory.Pointer;
+        var sequence = new AttentionSequence(0, 1, 5, &page);
+        ArithmeticException error = Assert.Throws<ArithmeticException>(() =>
+        {
+            fixed (float* k = keys)
+                IndexKeys.WriteBytes([sequence], k, 32, 32);
+        });
+        Assert.Contains("position 5", error.Message);
     }
 
     [Fact]

@@ -130,7 +130,7 @@ internal sealed class EngineBenchmark(CausalLm model, Compute compute, Benchmark
     {
         var unions = new double[options.MaxDrafts + 1];
         var random = new Random((int)options.Seed);
-        using var cache = new KeyValueCache(model.CacheSlots);
+        using var cache = model.NewCache();
         var batch = new Batch();
         for (int tokens = 1; tokens <= unions.Length; tokens++)
         {
@@ -211,7 +211,7 @@ internal sealed class EngineBenchmark(CausalLm model, Compute compute, Benchmark
 
     private EngineCore NewCore(int tokens, DraftSource drafts, Func<int, bool>? forced)
     {
-        using var probe = new KeyValueCache(model.CacheSlots);
+        using var probe = model.NewCache();
         CacheBytes = Math.Max(CacheBytes, probe.BlockBytes * KeyValueLayout.PagesFor(tokens));
         return new EngineCore(model, compute, new EngineOptions { ContextLength = tokens, CacheTokens = tokens + 64, Drafts = drafts, MaxDrafts = options.MaxDrafts }, tokenizer: null)
         {

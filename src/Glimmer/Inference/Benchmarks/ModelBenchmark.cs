@@ -84,7 +84,7 @@ public sealed class ModelBenchmark : IDisposable
 
     private IEnumerable<BenchmarkResult> Plain(BenchmarkTest test, int depth, CancellationToken cancellationToken)
     {
-        using var cache = new KeyValueCache(_model.CacheSlots);
+        using var cache = _model.NewCache();
         CachedSequence[] sequences = [.. Enumerable.Range(0, test.Sequences).Select(_ => cache.NewSequence())];
         SyntheticCache.Fill(_compute.Team, cache, sequences[0], depth, _options.Seed);
         var samples = _options.Activations.ToDictionary(kind => kind, _ => new Samples());

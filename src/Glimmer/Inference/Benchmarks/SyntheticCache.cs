@@ -33,7 +33,10 @@ internal static unsafe class SyntheticCache
                     int count = Math.Min(KeyValueLayout.PagePositions, depth - first);
                     float* rows = numbers + random.Next(Pool - (count * stride));
                     var target = new AttentionSequence(0, count, first, sequence.Pages(slot));
-                    layout.Write(team, new ReadOnlySpan<AttentionSequence>(in target), rows, stride, rows, stride);
+                    if (cache.HasByteKeys(slot))
+                        IndexKeys.WriteBytes(new ReadOnlySpan<AttentionSequence>(in target), rows, stride, shape.KeyDim);
+                    else
+                        layout.Write(team, new ReadOnlySpan<AttentionSequence>(in target), rows, stride, rows, stride);
                 }
             }
         }
