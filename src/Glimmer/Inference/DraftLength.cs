@@ -4,7 +4,7 @@ namespace Glimmer.Inference;
 /// <remarks>
 /// Keeps a running share <c>a</c> of accepted drafts. Draft number k is worth its cost when <c>a^k</c> is above 0.4 and above what the step gets dearer by times the tokens that a unit of cost buys so far: in a
 /// mixture of experts every further token reads experts of its own. When not even the first is, drafting pauses and one draft is tried again after 16, 32, ... at most 256 steps; while tries are right,
-/// the next one follows at once.
+/// the next one follows at once. Where even a draft that is always right would cost more than its token, nothing is drafted.
 /// </remarks>
 /// <param name="most">Most drafts.</param>
 /// <param name="costs">Cost of a step with 0, 1, ... drafts, in steps without any (<see cref="WeightTraffic.DraftCosts"/>); null when drafts cost nothing.</param>
@@ -22,6 +22,8 @@ internal sealed class DraftLength(int most, float[]? costs = null)
     /// <summary>Number of drafts for the next step; counts as a step.</summary>
     public int Next()
     {
+        if (costs is not null && costs[Math.Min(most, 1)] - costs[0] >= 1)
+            return 0;
         if (_left > 0)
         {
             _left--;

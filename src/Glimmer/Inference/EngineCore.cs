@@ -471,9 +471,12 @@ internal sealed class EngineCore : IDisposable
         {
             if (sequence.Cache is null)
                 continue; // It has ended.
-            bool generates = sequence.Pending == 1;
-            int wanted = generates && sequence.Drafting != DraftSource.None ? Math.Min(sequence.Length.Next(), Room(sequence)) : 0;
-            if (sequence.Drafting == DraftSource.NextTokenLayer)
+            bool generates = sequence.Pending == 1 && sequence.Drafting != DraftSource.None;
+            int worthwhile = generates ? sequence.Length.Next() : 0, wanted = Math.Min(worthwhile, worthwhile == 0 ? 0 : Room(sequence));
+            bool pauses = generates && worthwhile == 0 && sequence.Computed - sequence.DraftKeys == 1; // What a prompt lacks is always computed.
+            if (sequence.Drafting == DraftSource.NextTokenLayer && pauses)
+                _drafter!.Skip(_compute, sequence);
+            else if (sequence.Drafting == DraftSource.NextTokenLayer)
                 _drafter!.Add(sequence, wanted);
             else if (sequence.Drafting == DraftSource.PromptLookup)
                 sequence.DraftCount = PromptLookup.Draft(sequence.Tokens, sequence.Drafts.AsSpan(0, wanted));

@@ -43,6 +43,14 @@ internal sealed class NextTokenDrafter(NextTokenHead head, bool shareSelection)
         _drafting.Add(sequence);
     }
 
+    /// <summary>Passes over the positions of a sequence whose MTP keys are missing, while drafting pauses.</summary>
+    public void Skip(Compute c, Sequence sequence)
+    {
+        if (sequence.DraftKeys < sequence.Computed)
+            head.Skip(c, sequence.Cache!, sequence.DraftKeys, sequence.Computed);
+        (sequence.DraftKeys, sequence.DraftCount) = (sequence.Computed, 0);
+    }
+
     /// <summary>Computes the keys and the drafts.</summary>
     /// <param name="c">Context, in the run that computed <paramref name="hidden"/>.</param>
     /// <param name="hidden">Hidden states of the step's batch, [T, D].</param>

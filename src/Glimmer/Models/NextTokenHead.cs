@@ -100,6 +100,21 @@ public sealed class NextTokenHead : IDisposable
         }
     }
 
+    /// <summary>Passes positions over: their keys and values become zeros, which later drafts hardly attend to.</summary>
+    /// <param name="c">Context.</param>
+    /// <param name="sequence">Cache of the sequence.</param>
+    /// <param name="from">First position.</param>
+    /// <param name="to">End of the positions.</param>
+    public void Skip(Compute c, CachedSequence sequence, int from, int to)
+    {
+        int layers = _layer.Index + 1; // it is the last one
+        for (int slot = _layer.Index; slot < _trunk.CacheSlots.Count; slot += layers) // keys and values, then index keys
+        {
+            if (_trunk.CacheSlots[slot].Heads > 0)
+                sequence.Clear(c.Team, slot, from, to);
+        }
+    }
+
     /// <summary>Logits of z over the tokens that can be drafted, [T, <see cref="DraftCount"/>], with the adapters of the last pass, whose rows these are.</summary>
     public Tensor Logits(Compute c, Tensor z) => _drafts?.Logits(c, z) ?? OutputProduct.Forward(c, z, _head);
 

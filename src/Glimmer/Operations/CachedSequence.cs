@@ -108,6 +108,23 @@ public sealed unsafe class CachedSequence : IDisposable
         return fork;
     }
 
+    /// <summary>Stores keys and values of zero at some positions of a slot. A zero key has the score 0, a zero value adds nothing.</summary>
+    internal void Clear(ThreadTeam team, int slot, int from, int to)
+    {
+        CacheSlot stored = _cache.Slots[slot];
+        Span<float> zeros = stackalloc float[stored.Heads * Math.Max(stored.KeyDim, stored.ValueDim)];
+        zeros.Clear();
+        fixed (float* row = zeros)
+        {
+            var target = new AttentionSequence(0, to - from, from, Pages(slot));
+            var sequences = new ReadOnlySpan<AttentionSequence>(in target);
+            if (_cache.HasByteKeys(slot))
+                IndexKeys.WriteBytes(sequences, row, 0, stored.KeyDim);
+            else
+                _cache.Layout(slot).Write(team, sequences, row, 0, row, 0);
+        }
+    }
+
     /// <summary>Page table of a slot: entry i holds positions 64 i to 64 i + 63. Valid until the next <see cref="EnsureCapacity"/>.</summary>
     internal float** Pages(int slot) => _tables + (long)slot * _tableCapacity;
 

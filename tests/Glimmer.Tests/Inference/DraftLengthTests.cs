@@ -54,4 +54,12 @@ public class DraftLengthTests
 
         Assert.Equal(3, good.Next());
     }
+
+    [Fact]
+    public void Drafts_that_cost_more_than_tokens_are_never_made()
+    {
+        var length = new DraftLength(3, [1, 2.05f, 3, 4]);
+        for (int step = 0; step < 600; step++)
+            Assert.Equal(0, length.Next());
+    }
 }

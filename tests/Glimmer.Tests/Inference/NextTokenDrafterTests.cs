@@ -48,6 +48,71 @@ public class NextTokenDrafterTests
         }
     }
 
+    [SkippableTheory]
+    [InlineData("glm4_moe_air", KeyValueType.F32)]
+    [InlineData("glm4_moe_lite_mla", KeyValueType.BF16)]
+    [InlineData("glm_moe_dsa", KeyValueType.F32)]
+    [InlineData("glm_moe_dsa", KeyValueType.Int8)]
+    public void Positions_of_a_pause_hold_zeros(string name, KeyValueType type)
+    {
+        Fixtures.SkipIfAbsent(Fixtures.Folder("models") is null ? "" : name);
+        (Checkpoint checkpoint, CausalLm model) = TinyModels.Open(name);
+        using (checkpoint)
+        using (model)
+        {
+            model.CacheType = type;
+            using var compute = new Compute(1);
+            using var core = new EngineCore(model, compute, new EngineOptions { ContextLength = 200 }, null) { ForcedAcceptance = _ => false };
+            core.Add(new Generation(new GenerationRequest { Prompt = Prompt(0), MaxTokens = 70 }, core.Cancel));
+            List<int> passedOver = [];
+            int compared = 0;
+            while (core.HasWork)
+            {
+                core.Step();
+                foreach (Sequence sequence in core.Running)
+                {
+                    if (sequence.DraftCount == 0)
+                    {
+                        passedOver.Add(sequence.Computed - 1);
+                        continue;
+                    }
+
+                    Assert.Equal(ExpectedAfterPauses(model, sequence.Tokens.ToArray(), sequence.DraftCount, passedOver), sequence.Drafts[..sequence.DraftCount]);
+                    compared += passedOver.Count > 0 ? 1 : 0;
+                }
+            }
+
+            Assert.True(passedOver.Count > 40 && compared > 1);
+        }
+    }
+
+    // With zeros at some positions of the MTP layer.
+    private static int[] ExpectedAfterPauses(CausalLm model, int[] tokens, int count, List<int> zeros)
+    {
+        using var compute = new Compute(1);
+        using KeyValueCache cache = model.NewCache();
+        using CachedSequence sequence = cache.NewSequence();
+        var batch = new Batch();
+        int last = tokens.Length - 2;
+        batch.AddCached(sequence, tokens.AsSpan(0, last + 1), 0);
+        compute.Begin();
+        Tensor hidden = model.Forward(compute, batch);
+        for (int position = 0; position < last; position++)
+        {
+            if (zeros.Contains(position))
+            {
+                model.NextToken!.Skip(compute, sequence, position, position + 1);
+                continue;
+            }
+
+            batch.Clear();
+            batch.AddCached(sequence, tokens.AsSpan(position + 1, 1), position);
+            model.NextToken!.Forward(compute, batch, Rows.Gather(compute, hidden, [position]));
+        }
+
+        return [.. model.NextToken!.Draft(compute, sequence, tokens.AsSpan(last + 1), last, Rows.Gather(compute, hidden, [last]), count).Tokens];
+    }
+
     // Compares the drafts of several sequences together with those of each alone; how often the drafts would be others without a shared choice.
     private static int Compare(CausalLm model)
     {
