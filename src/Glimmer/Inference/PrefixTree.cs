@@ -16,7 +16,8 @@ internal readonly record struct PrefixSpace(int WeightVersion, string Namespace,
 /// </summary>
 /// <remarks>
 /// A sequence that holds a node's block holds those of all its ancestors, so a node without other holders has no descendant with any.
-/// The MTP layer's entry for the last position of a block was computed with the token that followed then; it only serves drafts, which are verified.
+/// The MTP layer's entry for the last position of a block was computed with the token that followed then, and its entries of positions in a pause of drafting are zeros; they only serve drafts,
+/// which are verified.
 /// </remarks>
 internal sealed class PrefixTree(KeyValueCache cache) : IDisposable
 {

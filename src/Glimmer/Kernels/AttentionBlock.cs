@@ -91,7 +91,7 @@ internal static unsafe class AttentionBlock<I, V>
         {
             while (visible[first] <= key)
                 first++;
-            float* keys = Keys(state, sequence, job, memory, key, Math.Min(Chunk, end - key));
+            float* keys = Keys(state, sequence, job, memory, key, Math.Min(Chunk, end - key), key + Chunk < end);
             float* next = !prefetch ? null
                 : key + Chunk < end ? PageKeys(state, sequence, job, key + Chunk)
                 : PageValues(state, sequence, job, start);
@@ -125,7 +125,7 @@ internal static unsafe class AttentionBlock<I, V>
         {
             while (visible[first] <= key)
                 first++;
-            float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key), out int stride);
+            float* values = Values(state, sequence, job, memory, key, Math.Min(Chunk, end - key), key + Chunk < end, out int stride);
             float* next = !prefetch ? null
                 : key + Chunk < end ? PageValues(state, sequence, job, key + Chunk)
                 : layout.HasPlainKeys && key + Chunk < visible[rows - 1] ? PageKeys(state, sequence, job, key + Chunk)
@@ -193,8 +193,8 @@ internal static unsafe class AttentionBlock<I, V>
         return state->Positions + (long)(sequence.FirstToken + token) * state->Stride;
     }
 
-    // The keys of a chunk side by side: where they lie, or a copy.
-    private static float* Keys(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count)
+    // The keys of a chunk side by side: where they lie, or a copy. More: another chunk follows.
+    private static float* Keys(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count, bool more)
     {
         KeyValueLayout layout = state->Shape.Layout;
         int* list = List(state, sequence, job);
@@ -205,16 +205,17 @@ internal static unsafe class AttentionBlock<I, V>
         if (list == null)
         {
             float* page = sequence.Pages[start / Chunk];
+            nint ahead = more ? Ahead(sequence, start) : 0;
             if (!layout.ValueIsKeyPrefix)
             {
-                PackedPages.ReadKeys(layout, (byte*)page, job->KvHead, (count + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes, target);
+                PackedPages.ReadKeys(layout, (byte*)page, job->KvHead, (count + KeyValueLayout.Lanes - 1) / KeyValueLayout.Lanes, target, ahead);
                 return target;
             }
 
             if (layout.Type == KeyValueType.F32)
                 rows = page + layout.KeyOffset(job->KvHead);
             else
-                PackedPages.ReadRows(layout, (byte*)page, job->KvHead, count, rows);
+                PackedPages.ReadRows(layout, (byte*)page, job->KvHead, count, rows, ahead);
             SideBySide.WriteStrided(rows, layout.KeyDim, count, layout.KeyDim, target);
             return target;
         }
@@ -227,6 +228,9 @@ internal static unsafe class AttentionBlock<I, V>
 
         return target;
     }
+
+    // Bytes from a page to the next one of the sequence.
+    private static nint Ahead(in AttentionSequence sequence, int start) => (nint)(sequence.Pages[(start / Chunk) + 1] - sequence.Pages[start / Chunk]) * sizeof(float);
 
     private static float* PageKeys(State* state, in AttentionSequence sequence, Job* job, int start) =>
         sequence.Pages[start / Chunk] + state->Shape.Layout.KeyOffset(job->KvHead);
@@ -262,8 +266,8 @@ internal static unsafe class AttentionBlock<I, V>
             SideBySide.Write(rows, lanes, layout.KeyDim, target);
     }
 
-    // The values of a chunk in rows: where they lie, or a copy.
-    private static float* Values(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count, out int stride)
+    // The values of a chunk in rows: where they lie, or a copy. More: another chunk follows.
+    private static float* Values(State* state, in AttentionSequence sequence, Job* job, float* memory, int start, int count, bool more, out int stride)
     {
         KeyValueLayout layout = state->Shape.Layout;
         int* list = List(state, sequence, job);
@@ -273,7 +277,7 @@ internal static unsafe class AttentionBlock<I, V>
         float* target = memory + state->Scratch.Values;
         if (list == null)
         {
-            PackedPages.ReadRows(layout, (byte*)sequence.Pages[start / Chunk], job->KvHead, count, target);
+            PackedPages.ReadRows(layout, (byte*)sequence.Pages[start / Chunk], job->KvHead, count, target, more ? Ahead(sequence, start) : 0);
             return target;
         }
 

@@ -8,6 +8,14 @@ internal static unsafe class BlockPrefetch
 {
     private const int Distance = 8192;
 
+    /// <summary>Fetches one line into the second-level cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Line(byte* at)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(at);
+    }
+
     /// <summary>Fetches the lines of a block that lies 8 KiB ahead.</summary>
     /// <param name="panel">The block in use.</param>
     /// <param name="bytes">Its bytes, a constant of at most 1,088.</param>

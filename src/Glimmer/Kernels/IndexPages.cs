@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics.X86;
 using Glimmer.Tensors;
 
 namespace Glimmer.Kernels;
@@ -80,8 +79,8 @@ internal static unsafe class IndexPages
                 if (next != null)
                 {
                     byte* end = next + (PanelBytes(dim) / tiles);
-                    for (; next < end && Sse.IsSupported; next += 64)
-                        Sse.Prefetch0(next);
+                    for (; next < end; next += 64)
+                        BlockPrefetch.Line(next);
                 }
 
                 int first = TileStart(tile, rows), count = TileStart(tile + 1, rows) - first;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Glimmer.Tensors;
 
 namespace Glimmer.Kernels;
@@ -68,14 +69,20 @@ internal static unsafe class PackedPages
         ReadRows(layout.Type, page + layout.ValueByteOffset(head), layout.ValueIsKeyPrefix ? layout.KeyDim : layout.ValueDim, slot, 1, layout.ValueDim, row);
 
     /// <summary>Reads the first groups of keys of a page whose keys lie side by side, as <c>[groups][KeyDim][16]</c>.</summary>
+    /// <param name="layout">Page format.</param>
+    /// <param name="page">The page.</param>
+    /// <param name="head">Key/value head.</param>
+    /// <param name="groups">Groups of 16 keys.</param>
+    /// <param name="target">Receives the keys.</param>
+    /// <param name="ahead">Distance in bytes to what is read next in the same shape, which is fetched meanwhile; 0 for nothing.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void ReadKeys(in KeyValueLayout layout, byte* page, int head, int groups, float* target)
+    public static void ReadKeys(in KeyValueLayout layout, byte* page, int head, int groups, float* target, nint ahead = 0)
     {
         byte* keys = page + layout.KeyByteOffset(head);
         int dim = layout.KeyDim;
         if (layout.Type == KeyValueType.BF16)
         {
-            WidenMany((ushort*)keys, groups * dim * Lanes, target);
+            WidenMany((ushort*)keys, groups * dim * Lanes, target, ahead);
             return;
         }
 
@@ -91,19 +98,18 @@ internal static unsafe class PackedPages
                     scales += Lanes;
                 }
 
-                Vector128<sbyte> codes = Vector128.Load((sbyte*)keys);
-                (Vector128<short> low, Vector128<short> high) = Vector128.Widen(codes);
-                ScaleEight(low, scale, target);
-                ScaleEight(high, scale + 8, target + 8);
+                if (ahead != 0 && d % 4 == 0)
+                    BlockPrefetch.Line(keys + ahead);
+                ScaleSixteen((sbyte*)keys, scale, target);
             }
         }
     }
 
     /// <summary>Reads the first rows of a page: values <c>[count][ValueDim]</c>, or where values are part of their keys the keys <c>[count][KeyDim]</c>.</summary>
-    public static void ReadRows(in KeyValueLayout layout, byte* page, int head, int count, float* target)
+    public static void ReadRows(in KeyValueLayout layout, byte* page, int head, int count, float* target, nint ahead = 0)
     {
         int dim = layout.ValueStride;
-        ReadRows(layout.Type, page + layout.ValueByteOffset(head), dim, 0, count, dim, target);
+        ReadRows(layout.Type, page + layout.ValueByteOffset(head), dim, 0, count, dim, target, ahead);
     }
 
     private static int Blocks(int dim) => (dim + Block - 1) / Block;
@@ -151,13 +157,13 @@ internal static unsafe class PackedPages
 
     // Rows from 'slot' on: their first 'length' elements.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ReadRows(KeyValueType type, byte* elements, int dim, int slot, int count, int length, float* target)
+    private static void ReadRows(KeyValueType type, byte* elements, int dim, int slot, int count, int length, float* target, nint ahead = 0)
     {
         if (type == KeyValueType.BF16)
         {
             if (length == dim)
             {
-                WidenMany((ushort*)elements + (long)slot * dim, count * dim, target);
+                WidenMany((ushort*)elements + (long)slot * dim, count * dim, target, ahead);
                 return;
             }
 
@@ -172,7 +178,11 @@ internal static unsafe class PackedPages
             sbyte* codes = (sbyte*)elements + (long)(slot + r) * dim;
             ushort* scales = Scales(elements, dim) + (slot + r) * blocks;
             for (int first = 0; first < length; first += Block)
+            {
+                if (ahead != 0 && first % (2 * Block) == 0)
+                    BlockPrefetch.Line((byte*)codes + first + ahead);
                 ScaleBlock(codes + first, Widen(scales[first / Block]), Math.Min(Block, length - first), target + first);
+            }
         }
     }
 
@@ -180,17 +190,27 @@ internal static unsafe class PackedPages
     private static void ScaleBlock(sbyte* codes, float scale, int count, float* target)
     {
         int i = 0;
-        float* factors = stackalloc float[8];
-        Vector256.Create(scale).Store(factors);
-        for (; i + 16 <= count; i += 16)
-        {
-            (Vector128<short> low, Vector128<short> high) = Vector128.Widen(Vector128.Load(codes + i));
-            ScaleEight(low, factors, target + i);
-            ScaleEight(high, factors, target + i + 8);
-        }
-
+        float* factors = stackalloc float[Lanes];
+        Vector512.Create(scale).Store(factors);
+        for (; i + Lanes <= count; i += Lanes)
+            ScaleSixteen(codes + i, factors, target + i);
         for (; i < count; i++)
             target[i] = codes[i] * scale;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ScaleSixteen(sbyte* codes, float* scales, float* target)
+    {
+        Vector128<sbyte> bytes = Vector128.Load(codes);
+        if (Avx512F.IsSupported)
+        {
+            (Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(bytes)) * Vector512.Load(scales)).Store(target);
+            return;
+        }
+
+        (Vector128<short> low, Vector128<short> high) = Vector128.Widen(bytes);
+        ScaleEight(low, scales, target);
+        ScaleEight(high, scales + 8, target + 8);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -201,11 +221,19 @@ internal static unsafe class PackedPages
         (Vector128.ConvertToSingle(high) * Vector128.Load(scales + 4)).Store(target + 4);
     }
 
-    private static void WidenMany(ushort* source, int count, float* target)
+    private static void WidenMany(ushort* source, int count, float* target, nint ahead = 0)
     {
         int i = 0;
         for (; i + 16 <= count; i += 16)
         {
+            if (ahead != 0 && i % 32 == 0)
+                BlockPrefetch.Line((byte*)(source + i) + ahead);
+            if (Avx512F.IsSupported)
+            {
+                Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load(source + i)), 16).AsSingle().Store(target + i);
+                continue;
+            }
+
             (Vector256<uint> low, Vector256<uint> high) = Vector256.Widen(Vector256.Load(source + i));
             (low << 16).AsSingle().Store(target + i);
             (high << 16).AsSingle().Store(target + i + 8);
