@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 minutes=${1:-40} size=${2:-S2}
 case $size in
   S1) vocabulary=1024 length=128 keys=16 rows=16 tokens=2500000 ;;
-  S2) vocabulary=4096 length=512 keys=64 rows=4 tokens=4000000 ;;
+  S2) vocabulary=4096 length=512 keys=64 rows=4 tokens=6000000 ;;
   *) echo "'$size' is no size: S1 or S2" >&2; exit 2 ;;
 esac
 run=runs/dsa-$size recipes=recipes/dsa start=$SECONDS threads=${THREADS:-$(nproc)}
@@ -44,11 +44,11 @@ scale=$(cat "$run/scale")
 scaled() { awk -v n="$1" -v k="$scale" 'BEGIN { print int(n * k) }'; }
 say "speed $(cat "$run/speed") tokens/s, budgets times $scale, planned for $minutes minutes"
 
-all=$(scaled $tokens) sparse=$(scaled $((tokens / 8)))
+all=$(scaled $tokens) sparse=$(scaled $((tokens / 6))) warm=$(scaled $((tokens / 15)))
 say "dense pre-training, $all tokens"
 glimmer pretrain "${dense[@]}" --model $recipes/$size.json --output "$run/1-dense" --tokens "$all"
-say "adaptation: warm-up $(scaled $((tokens / 10))), sparse $sparse tokens"
-glimmer adapt-dsa $recipes/2-adapt.yaml "${common[@]}" --model "$run/1-dense" --output "$run/2-adapt" --index_topk $keys --warm_up.tokens "$(scaled $((tokens / 10)))" --sparse.tokens "$sparse"
+say "adaptation: warm-up $warm, sparse $sparse tokens"
+glimmer adapt-dsa $recipes/2-adapt.yaml "${common[@]}" --model "$run/1-dense" --output "$run/2-adapt" --index_topk $keys --warm_up.tokens "$warm" --sparse.tokens "$sparse"
 # What the tokens of the sparse phase teach a model that keeps its dense attention: the same rows and learning rate.
 say "control: dense attention on the same $sparse tokens"
 glimmer pretrain "${dense[@]}" --model "$run/1-dense" --output "$run/3-control" --seed 78 --tokens "$sparse" --learning_rate.shape constant --learning_rate.peak 3e-4 --learning_rate.warmup_tokens 0 --balance.bias_rate 0
