@@ -4,7 +4,7 @@ using Glimmer.Tensors;
 
 namespace Glimmer.Kernels;
 
-/// <summary>The tile of <see cref="BlockTile"/> with the integer sums of <see cref="BlockSums512"/>: 4 to 6 tokens times all 32 rows of a panel.</summary>
+/// <summary>The tile of <see cref="BlockTile"/> with the machine code of <see cref="BlockSums512"/>: 4 to 6 tokens times all 32 rows of a panel.</summary>
 internal static unsafe class BlockTileVnni512
 {
     private const int Rows = PackedMatrix.PanelRows;
@@ -24,12 +24,16 @@ internal static unsafe class BlockTileVnni512
         where TRows : struct, IRowCount
         where TFormat : struct, IBlockFormat
     {
-        byte* scratch = stackalloc byte[(Rows * sizeof(int) * TRows.Count) + (BlockActivations.Columns * Rows) + 64];
-        var sums = (int*)(((nuint)scratch + 63) & ~(nuint)63);
-        byte* expanded = (byte*)(sums + (Rows * TRows.Count));
-        bool nibbles = TFormat.MostCode == 15, plain = !ExpandsCodes<TFormat>();
+        byte* scratch = stackalloc byte[(4 * 64) + (BlockActivations.Columns * Rows) + 64];
+        var scales = (float*)(((nuint)scratch + 63) & ~(nuint)63);
+        byte* expanded = (byte*)(scales + 64);
+        bool plain = !ExpandsCodes<TFormat>();
         int blocks = TFormat.HeaderBytes == 0 ? 1 : 8, halves = TFormat.HasHalves ? 2 : 1, steps = 8 / halves;
-        delegate* unmanaged[SuppressGCTransition]<byte*, byte*, int*, int*, void> dot = BlockSums512.Of(TRows.Count, nibbles, steps);
+        delegate* unmanaged[SuppressGCTransition]<BlockSums512.Arguments*, void> multiply = BlockSums512.Of(TRows.Count, TFormat.MostCode == 15, steps, TFormat.HasMinimum);
+        BlockSums512.Arguments arguments;
+        arguments.C = c;
+        arguments.Stride = ldc * sizeof(float);
+        arguments.Scales = scales;
         for (int t = 0; t < TRows.Count; t++)
         {
             Vector512<float>.Zero.Store(c + (t * ldc));
@@ -56,40 +60,23 @@ internal static unsafe class BlockTileVnni512
                 }
 
                 byte* own = x + (32 * TRows.Count);
+                arguments.D = (float*)own;
                 for (int half = 0; half < halves; half++)
                 {
-                    int* starts = (int*)(own + (4 * TRows.Count * (1 + half)));
-                    dot(codes + (half * steps * 4 * Rows), x + (half * steps * 4 * TRows.Count), starts, sums);
-                    Vector512<float> scaleA, scaleB, minimumA = default, minimumB = default;
+                    arguments.Codes = codes + (half * steps * 4 * Rows);
+                    arguments.X = x + (half * steps * 4 * TRows.Count);
+                    arguments.Starts = (int*)(own + (4 * TRows.Count * (1 + half)));
                     if (prepared == null)
                     {
-                        Scales<TFormat>(header, panel, half, 0, out scaleA, out minimumA);
-                        Scales<TFormat>(header, panel, half, 2, out scaleB, out minimumB);
+                        WriteScales<TFormat>(header, panel, half, scales);
                     }
                     else
                     {
-                        (scaleA, scaleB) = (Vector512.Load(prepared), Vector512.Load(prepared + 16));
-                        if (TFormat.HasMinimum)
-                            (minimumA, minimumB) = (Vector512.Load(prepared + 32), Vector512.Load(prepared + 48));
+                        arguments.Scales = prepared;
                         prepared += TFormat.HasMinimum ? 64 : 32;
                     }
 
-                    float* totals = (float*)(own + (4 * TRows.Count * (3 + half)));
-                    for (int t = 0; t < TRows.Count; t++)
-                    {
-                        float* y = c + (t * ldc);
-                        Vector512<float> d = Vector512.Create(((float*)own)[t]);
-                        Vector512<float> a = Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(Vector512.Load(sums + (Rows * t))), scaleA * d, Vector512.Load(y));
-                        Vector512<float> b = Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(Vector512.Load(sums + (Rows * t) + 16)), scaleB * d, Vector512.Load(y + 16));
-                        if (TFormat.HasMinimum)
-                        {
-                            Vector512<float> total = Vector512.Create(totals[t]);
-                            (a, b) = (Vector512.FusedMultiplyAdd(minimumA, total, a), Vector512.FusedMultiplyAdd(minimumB, total, b));
-                        }
-
-                        a.Store(y);
-                        b.Store(y + 16);
-                    }
+                    multiply(&arguments);
                 }
             }
         }
@@ -122,6 +109,19 @@ internal static unsafe class BlockTileVnni512
                 even.Store(output + (pair * 8 * Rows) + (32 * register));
                 odd.Store(output + (((pair * 8) + 4) * Rows) + (32 * register));
             }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void WriteScales<TFormat>(byte* header, byte* block, int half, float* scales)
+        where TFormat : struct, IBlockFormat
+    {
+        for (int register = 0; register < 4; register += 2)
+        {
+            Scales<TFormat>(header, block, half, register, out Vector512<float> scale, out Vector512<float> minimum);
+            scale.Store(scales + (8 * register));
+            if (TFormat.HasMinimum)
+                minimum.Store(scales + 32 + (8 * register));
         }
     }
 
