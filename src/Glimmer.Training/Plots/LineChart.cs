@@ -38,6 +38,8 @@ public sealed record LineChart
     private const double Right = 18;
     private const double Top = 44;
     private const double Bottom = 46;
+    private const double TitleLine = 24;
+    private const double NameHeight = 16;
 
     /// <summary>Title.</summary>
     public required string Title { get; init; }
@@ -60,6 +62,8 @@ public sealed record LineChart
     public string Svg(bool withStyle = true)
     {
         (double x0, double x1, double y0, double y1) = Limits();
+        (double X, double Y)[] names = NamePlaces();
+        double top = names.Length == 0 ? Top : Top + names[^1].Y - TitleLine;
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg class=\"glim-plot\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-label=\"{WebUtility.HtmlEncode(Title)}\">\n");
         if (withStyle)
@@ -72,7 +76,7 @@ public sealed record LineChart
         return svg.Append("</svg>\n").ToString();
 
         double X(double x) => Left + ((x - x0) / (x1 - x0) * (Width - Left - Right));
-        double Y(double y) => Height - Bottom - ((LogY ? Math.Log(y / y0) / Math.Log(y1 / y0) : (y - y0) / (y1 - y0)) * (Height - Top - Bottom));
+        double Y(double y) => Height - Bottom - ((LogY ? Math.Log(y / y0) / Math.Log(y1 / y0) : (y - y0) / (y1 - y0)) * (Height - top - Bottom));
 
         void Axes()
         {
@@ -85,14 +89,8 @@ public sealed record LineChart
 
         void Legend()
         {
-            if (Series.Count < 2)
-                return;
-            double end = Width - Right;
-            for (int i = Series.Count - 1; i >= 0; i--)
-            {
-                svg.Append(CultureInfo.InvariantCulture, $"<text class=\"t{Colour(i)}\" x=\"{end:0.0}\" y=\"24\" text-anchor=\"end\">{WebUtility.HtmlEncode(Series[i].Name)}</text>\n");
-                end -= (Series[i].Name.Length * 6.6) + 16;
-            }
+            for (int i = 0; i < names.Length; i++)
+                svg.Append(CultureInfo.InvariantCulture, $"<text class=\"t{Colour(i)}\" x=\"{names[i].X:0.0}\" y=\"{names[i].Y:0.#}\">{WebUtility.HtmlEncode(Series[i].Name)}</text>\n");
         }
 
         void Draw(ChartSeries series, int colour)
@@ -129,6 +127,27 @@ public sealed record LineChart
 
             return path.ToString();
         }
+    }
+
+    // Where the names of several series stand: at the end of the title's line, or in lines of their own below it where there is no room.
+    private (double X, double Y)[] NamePlaces()
+    {
+        if (Series.Count < 2)
+            return [];
+        var places = new (double X, double Y)[Series.Count];
+        double[] widths = [.. Series.Select(series => (series.Name.Length * 6.6) + 16)];
+        double all = widths.Sum(), beside = Width - Right - all;
+        bool fits = beside >= Left + (Title.Length * 7.8);
+        (double x, double y) = fits ? (beside, TitleLine) : (Left, TitleLine + NameHeight);
+        for (int i = 0; i < places.Length; i++)
+        {
+            if (!fits && x > Left && x + widths[i] > Width - Right)
+                (x, y) = (Left, y + NameHeight);
+            places[i] = (x, y);
+            x += widths[i];
+        }
+
+        return places;
     }
 
     /// <summary>A running mean that forgets over a fiftieth of the points, without a bias at the start.</summary>
