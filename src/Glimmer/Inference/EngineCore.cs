@@ -472,7 +472,7 @@ internal sealed class EngineCore : IDisposable
             if (sequence.Cache is null)
                 continue; // It has ended.
             bool generates = sequence.Pending == 1 && sequence.Drafting != DraftSource.None;
-            int worthwhile = generates ? sequence.Length.Next() : 0, wanted = Math.Min(worthwhile, worthwhile == 0 ? 0 : Room(sequence));
+            int worthwhile = generates ? sequence.Length.Next() : 0, wanted = worthwhile == 0 ? 0 : Math.Min(worthwhile, Room(sequence));
             bool pauses = generates && worthwhile == 0 && sequence.Computed - sequence.DraftKeys == 1; // What a prompt lacks is always computed.
             if (sequence.Drafting == DraftSource.NextTokenLayer && pauses)
                 _drafter!.Skip(_compute, sequence);

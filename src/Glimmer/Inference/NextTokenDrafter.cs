@@ -46,8 +46,7 @@ internal sealed class NextTokenDrafter(NextTokenHead head, bool shareSelection)
     /// <summary>Passes over the positions of a sequence whose MTP keys are missing, while drafting pauses.</summary>
     public void Skip(Compute c, Sequence sequence)
     {
-        if (sequence.DraftKeys < sequence.Computed)
-            head.Skip(c, sequence.Cache!, sequence.DraftKeys, sequence.Computed);
+        head.Skip(c, sequence.Cache!, sequence.DraftKeys, sequence.Computed);
         (sequence.DraftKeys, sequence.DraftCount) = (sequence.Computed, 0);
     }
 

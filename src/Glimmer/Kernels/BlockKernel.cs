@@ -11,6 +11,12 @@ internal abstract unsafe class BlockKernel
     /// <summary>Tokens of the largest tile.</summary>
     public const int TileTokens = 6;
 
+    /// <summary>Tiles of so many tokens.</summary>
+    public static int Tiles(int tokens) => (tokens + TileTokens - 1) / TileTokens;
+
+    /// <summary>First token of a tile: the first tiles have one token more than the others.</summary>
+    public static int TileStart(int tile, int tokens) => (tile * (tokens / Tiles(tokens))) + Math.Min(tile, tokens % Tiles(tokens));
+
     private static readonly BlockKernel?[] s_kernels = new BlockKernel?[Enum.GetValues<DType>().Length];
 
     /// <summary>What multiplies bytes on this processor.</summary>

@@ -227,10 +227,9 @@ internal static unsafe class BlockProducts
 
         public readonly int PanelCount => (Outputs + PanelRows - 1) / PanelRows;
 
-        public readonly int Tiles => (Tokens + BlockKernel.TileTokens - 1) / BlockKernel.TileTokens;
+        public readonly int Tiles => BlockKernel.Tiles(Tokens);
 
-        // The first tiles have one token more than the others.
-        public readonly int TileStart(int tile) => tile * (Tokens / Tiles) + Math.Min(tile, Tokens % Tiles);
+        public readonly int TileStart(int tile) => BlockKernel.TileStart(tile, Tokens);
 
         // Bytes of the activations of so many tokens.
         public readonly long TileBytes(int tokens) => (long)tokens * (Columns / BlockActivations.Columns) * BlockActivations.Bytes;

@@ -39,11 +39,11 @@ internal static unsafe class IndexPages
     public static void Quantize(float* q, int rows, int dim, float* padded, byte* quantized)
     {
         BlockKernel kernel = BlockKernel.For(Type)!;
-        int columns = Columns(dim), tiles = Tiles(rows);
+        int columns = Columns(dim), tiles = BlockKernel.Tiles(rows);
         new Span<float>(padded, columns).Clear();
         for (int tile = 0; tile < tiles; tile++)
         {
-            int first = TileStart(tile, rows), count = TileStart(tile + 1, rows) - first;
+            int first = BlockKernel.TileStart(tile, rows), count = BlockKernel.TileStart(tile + 1, rows) - first;
             for (int row = 0; row < count; row++)
             {
                 float* x = q + (long)(first + row) * dim;
@@ -70,7 +70,7 @@ internal static unsafe class IndexPages
     public static void Multiply(byte* quantized, int rows, int dim, byte* page, int keys, float* prepared, float* products, byte* next)
     {
         BlockKernel kernel = BlockKernel.For(Type)!;
-        int columns = Columns(dim), tiles = Tiles(rows);
+        int columns = Columns(dim), tiles = BlockKernel.Tiles(rows);
         for (int panel = 0; panel * PanelRows < keys; panel++, page += PanelBytes(dim), products += PanelRows)
         {
             kernel.Prepare(page, columns, prepared);
@@ -83,7 +83,7 @@ internal static unsafe class IndexPages
                         BlockPrefetch.Line(next);
                 }
 
-                int first = TileStart(tile, rows), count = TileStart(tile + 1, rows) - first;
+                int first = BlockKernel.TileStart(tile, rows), count = BlockKernel.TileStart(tile + 1, rows) - first;
                 kernel.Multiply(
                     quantized + QueryBytes(first, dim), count, page, columns, products + ((long)first * KeyValueLayout.PagePositions), KeyValueLayout.PagePositions, null, prepared);
             }
@@ -91,9 +91,4 @@ internal static unsafe class IndexPages
     }
 
     private static long PanelBytes(int dim) => PanelRows * Type.ByteSize(Columns(dim));
-
-    private static int Tiles(int rows) => (rows + BlockKernel.TileTokens - 1) / BlockKernel.TileTokens;
-
-    // Tiles of equal size, the first ones a row longer.
-    private static int TileStart(int tile, int rows) => (tile * (rows / Tiles(rows))) + Math.Min(tile, rows % Tiles(rows));
 }

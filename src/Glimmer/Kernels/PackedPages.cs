@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using Glimmer.Tensors;
 
 namespace Glimmer.Kernels;
@@ -202,12 +201,6 @@ internal static unsafe class PackedPages
     private static void ScaleSixteen(sbyte* codes, float* scales, float* target)
     {
         Vector128<sbyte> bytes = Vector128.Load(codes);
-        if (Avx512F.IsSupported)
-        {
-            (Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(bytes)) * Vector512.Load(scales)).Store(target);
-            return;
-        }
-
         (Vector128<short> low, Vector128<short> high) = Vector128.Widen(bytes);
         ScaleEight(low, scales, target);
         ScaleEight(high, scales + 8, target + 8);
@@ -228,12 +221,6 @@ internal static unsafe class PackedPages
         {
             if (ahead != 0 && i % 32 == 0)
                 BlockPrefetch.Line((byte*)(source + i) + ahead);
-            if (Avx512F.IsSupported)
-            {
-                Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load(source + i)), 16).AsSingle().Store(target + i);
-                continue;
-            }
-
             (Vector256<uint> low, Vector256<uint> high) = Vector256.Widen(Vector256.Load(source + i));
             (low << 16).AsSingle().Store(target + i);
             (high << 16).AsSingle().Store(target + i + 8);

@@ -115,14 +115,7 @@ public sealed unsafe class CachedSequence : IDisposable
         Span<float> zeros = stackalloc float[stored.Heads * Math.Max(stored.KeyDim, stored.ValueDim)];
         zeros.Clear();
         fixed (float* row = zeros)
-        {
-            var target = new AttentionSequence(0, to - from, from, Pages(slot));
-            var sequences = new ReadOnlySpan<AttentionSequence>(in target);
-            if (_cache.HasByteKeys(slot))
-                IndexKeys.WriteBytes(sequences, row, 0, stored.KeyDim);
-            else
-                _cache.Layout(slot).Write(team, sequences, row, 0, row, 0);
-        }
+            _cache.Write(team, slot, new AttentionSequence(0, to - from, from, Pages(slot)), row, 0);
     }
 
     /// <summary>Page table of a slot: entry i holds positions 64 i to 64 i + 63. Valid until the next <see cref="EnsureCapacity"/>.</summary>

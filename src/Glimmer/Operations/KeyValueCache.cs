@@ -86,6 +86,21 @@ public sealed unsafe class KeyValueCache : IDisposable
         return new KeyValueLayout(stored.Heads, stored.KeyDim, stored.ValueDim, stored.ValueDim == 0 ? KeyValueType.F32 : Type, stored.ValueIsKeyPrefix);
     }
 
+    /// <summary>Stores rows into pages of a slot, as keys and where it has them as values too.</summary>
+    /// <param name="team">Threads.</param>
+    /// <param name="slot">The slot.</param>
+    /// <param name="sequence">Which positions, with the pages of that slot.</param>
+    /// <param name="rows">Rows of the larger of both widths times the heads.</param>
+    /// <param name="stride">Floats from one row to the next; 0 stores the same row everywhere.</param>
+    internal void Write(ThreadTeam team, int slot, in AttentionSequence sequence, float* rows, int stride)
+    {
+        var sequences = new ReadOnlySpan<AttentionSequence>(in sequence);
+        if (HasByteKeys(slot))
+            IndexKeys.WriteBytes(sequences, rows, stride, Slots[slot].KeyDim);
+        else
+            Layout(slot).Write(team, sequences, rows, stride, rows, stride);
+    }
+
     private long PageBytes(int slot) => HasByteKeys(slot) ? IndexPages.PageBytes(Slots[slot].KeyDim) : Layout(slot).PageBytes;
 
     // Of the page of a slot in a block, in bytes.

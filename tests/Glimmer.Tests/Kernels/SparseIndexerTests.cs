@@ -44,20 +44,7 @@ public sealed unsafe class SparseIndexerTests
         {
             for (int threads = 1; threads <= 3; threads++)
             {
-                using var scope = new LevelScope(level);
-                using var team = new ThreadTeam(threads);
-                var scores = new float[expected.Length];
-                scores.AsSpan().Fill(float.NaN);
-                var positions = new int[expectedPositions.Length];
-                positions.AsSpan().Fill(-1);
-                var counts = new int[batch.Tokens];
-                fixed (float* qp = q, wp = weights, sp = scores)
-                fixed (int* pp = positions, cp = counts)
-                {
-                    SparseIndexer.Scores(team, shape, batch.Sequences, qp, wp, sp, stride);
-                    SparseIndexer.Choose(team, shape, batch.Sequences, qp, wp, pp, cp);
-                }
-
+                (float[] scores, int[] positions, int[] counts) = Run(level, threads, shape, batch.Sequences, q, weights, stride);
                 Same.Bits(expected, scores, $"scores, {level}, {threads} threads");
                 Assert.Equal(expectedCounts, counts);
                 Assert.Equal(expectedPositions, positions);
@@ -123,19 +110,7 @@ public sealed unsafe class SparseIndexerTests
         {
             for (int threads = 1; threads <= 3; threads++)
             {
-                using var scope = new LevelScope(level);
-                using var team = new ThreadTeam(threads);
-                var scores = new float[expected.Length];
-                scores.AsSpan().Fill(float.NaN);
-                var positions = new int[tokens * shape.TopK];
-                var counts = new int[tokens];
-                fixed (float* qp = q, wp = weights, sp = scores)
-                fixed (int* pp = positions, cp = counts)
-                {
-                    SparseIndexer.Scores(team, shape, step, qp, wp, sp, Positions);
-                    SparseIndexer.Choose(team, shape, step, qp, wp, pp, cp);
-                }
-
+                (float[] scores, int[] positions, _) = Run(level, threads, shape, step, q, weights, Positions);
                 Same.Bits(expected, scores, $"scores, {level}, {threads} threads");
                 var best = new int[shape.TopK];
                 TopK.SelectScalar<float>(expected.AsSpan(0, Positions - tokens + 1), best);
@@ -226,5 +201,27 @@ public sealed unsafe class SparseIndexerTests
         }
 
         windows.AssertNone();
+    }
+
+    // Scores and choice; what is not written is NaN and -1.
+    private static (float[] Scores, int[] Positions, int[] Counts) Run(
+        SimdLevel level, int threads, in IndexerShape shape, AttentionSequence[] sequences, float[] q, float[] weights, int stride)
+    {
+        using var scope = new LevelScope(level);
+        using var team = new ThreadTeam(threads);
+        int tokens = sequences.Sum(sequence => sequence.Tokens);
+        var scores = new float[tokens * stride];
+        scores.AsSpan().Fill(float.NaN);
+        var positions = new int[tokens * shape.TopK];
+        positions.AsSpan().Fill(-1);
+        var counts = new int[tokens];
+        fixed (float* qp = q, wp = weights, sp = scores)
+        fixed (int* pp = positions, cp = counts)
+        {
+            SparseIndexer.Scores(team, shape, sequences, qp, wp, sp, stride);
+            SparseIndexer.Choose(team, shape, sequences, qp, wp, pp, cp);
+        }
+
+        return (scores, positions, counts);
     }
 }

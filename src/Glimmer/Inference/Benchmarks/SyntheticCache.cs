@@ -26,17 +26,12 @@ internal static unsafe class SyntheticCache
             for (int slot = 0; slot < cache.Slots.Count; slot++)
             {
                 CacheSlot shape = cache.Slots[slot];
-                KeyValueLayout layout = cache.Layout(slot);
                 int stride = shape.Heads * Math.Max(shape.KeyDim, shape.ValueDim);
                 for (int first = 0; first < depth; first += KeyValueLayout.PagePositions)
                 {
                     int count = Math.Min(KeyValueLayout.PagePositions, depth - first);
                     float* rows = numbers + random.Next(Pool - (count * stride));
-                    var target = new AttentionSequence(0, count, first, sequence.Pages(slot));
-                    if (cache.HasByteKeys(slot))
-                        IndexKeys.WriteBytes(new ReadOnlySpan<AttentionSequence>(in target), rows, stride, shape.KeyDim);
-                    else
-                        layout.Write(team, new ReadOnlySpan<AttentionSequence>(in target), rows, stride, rows, stride);
+                    cache.Write(team, slot, new AttentionSequence(0, count, first, sequence.Pages(slot)), rows, stride);
                 }
             }
         }
