@@ -6,10 +6,10 @@ namespace Glimmer.Operations;
 /// <summary>Residual connection: <c>y = x + f</c>.</summary>
 internal static unsafe class Residual
 {
-    /// <summary>Adds a block's output to the stream: in place without a tape, into a new tensor with one.</summary>
+    /// <summary>Adds a block's output to the stream: into the stream without a tape, into the output with one, because no backward pass reads it.</summary>
     /// <param name="c">Context.</param>
     /// <param name="x">The stream, [T, D].</param>
-    /// <param name="f">What is added, [T, D].</param>
+    /// <param name="f">What is added, [T, D]; with a tape its contents become those of the sum.</param>
     /// <returns>The stream after the addition.</returns>
     public static Tensor Forward(Compute c, Tensor x, Tensor f)
     {
@@ -19,7 +19,7 @@ internal static unsafe class Residual
             return x;
         }
 
-        Tensor y = c.Workspace.F32(x.Shape);
+        Tensor y = c.Workspace.InPlaceOf(f);
         Elementwise.Add(c.Team, x.F32Pointer, f.F32Pointer, x.Count, y.F32Pointer);
         c.Tape.Record(new Entry(c, x, f, y));
         return y;

@@ -11,6 +11,8 @@ internal sealed unsafe class NativeBuffer : IDisposable
 {
     private const long Large = MemoryAdvice.HugePage;
 
+    private static long s_allocatedBytes;
+
     private byte* _pointer;
     private void* _mapping;
 
@@ -31,10 +33,14 @@ internal sealed unsafe class NativeBuffer : IDisposable
             NativeMemory.Clear(_pointer, size);
         }
 
+        Interlocked.Add(ref s_allocatedBytes, bytes);
         GC.AddMemoryPressure(Math.Max(bytes, 64));
     }
 
     ~NativeBuffer() => Free();
+
+    /// <summary>Bytes of all buffers of the process that are not freed.</summary>
+    public static long AllocatedBytes => Interlocked.Read(ref s_allocatedBytes);
 
     public long Bytes { get; }
 
@@ -65,6 +71,7 @@ internal sealed unsafe class NativeBuffer : IDisposable
         else
             NativeMemory.AlignedFree(_pointer);
         _pointer = null;
+        Interlocked.Add(ref s_allocatedBytes, -Bytes);
         GC.RemoveMemoryPressure(Math.Max(Bytes, 64));
     }
 }

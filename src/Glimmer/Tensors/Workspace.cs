@@ -15,20 +15,19 @@ public sealed unsafe class Workspace : IDisposable
     private int _block;
     private long _offset;
     private int _tensor;
+    private long _used;
 
     /// <summary>A point to which <see cref="Release"/> can return.</summary>
-    public readonly record struct Mark(int Block, long Offset, int Tensor);
+    public readonly record struct Mark(int Block, long Offset, int Tensor, long Used);
 
     /// <summary>Hands out a tensor, 64-byte aligned, with undefined contents.</summary>
     public Tensor Allocate(DType type, params ReadOnlySpan<int> shape)
     {
-        byte* data = Take(type.ByteSize(Tensor.CountOf(shape)));
-        if (_tensor == _tensors.Count)
-            _tensors.Add(new Tensor(type, shape, data, this));
-        else
-            _tensors[_tensor].Rebind(type, shape, data);
-        return _tensors[_tensor++];
+        return Next(type, shape, Take(type.ByteSize(Tensor.CountOf(shape))));
     }
+
+    /// <summary>Hands out a tensor in the memory of another one of this workspace, whose contents nobody needs any more; its gradient is its own.</summary>
+    public Tensor InPlaceOf(Tensor other) => Next(other.Type, other.Shape, (byte*)other.Data);
 
     /// <summary>Hands out an F32 tensor with undefined contents.</summary>
     public Tensor F32(params ReadOnlySpan<int> shape) => Allocate(DType.F32, shape);
@@ -42,10 +41,10 @@ public sealed unsafe class Workspace : IDisposable
     }
 
     /// <summary>The current fill, to release everything handed out later.</summary>
-    public Mark Save() => new(_block, _offset, _tensor);
+    public Mark Save() => new(_block, _offset, _tensor, _used);
 
     /// <summary>Takes back every tensor handed out since <paramref name="mark"/>.</summary>
-    public void Release(Mark mark) => (_block, _offset, _tensor) = (mark.Block, mark.Offset, mark.Tensor);
+    public void Release(Mark mark) => (_block, _offset, _tensor, _used) = (mark.Block, mark.Offset, mark.Tensor, mark.Used);
 
     /// <summary>Takes back every tensor.</summary>
     public void Reset() => Release(default);
@@ -53,12 +52,27 @@ public sealed unsafe class Workspace : IDisposable
     /// <summary>Bytes of memory held, used or not.</summary>
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
+    /// <summary>Bytes of the tensors that are handed out now.</summary>
+    public long UsedBytes => _used;
+
+    /// <summary>The most bytes of tensors that were handed out at the same time.</summary>
+    public long PeakBytes { get; private set; }
+
     /// <inheritdoc/>
     public void Dispose()
     {
         foreach (NativeBuffer block in _blocks)
             block.Dispose();
         _blocks.Clear();
+    }
+
+    private Tensor Next(DType type, ReadOnlySpan<int> shape, byte* data)
+    {
+        if (_tensor == _tensors.Count)
+            _tensors.Add(new Tensor(type, shape, data, this));
+        else
+            _tensors[_tensor].Rebind(type, shape, data);
+        return _tensors[_tensor++];
     }
 
     private byte* Take(long bytes)
@@ -79,6 +93,8 @@ public sealed unsafe class Workspace : IDisposable
 
         byte* data = _blocks[_block].Pointer + _offset;
         _offset += size;
+        _used += size;
+        PeakBytes = Math.Max(PeakBytes, _used);
         return data;
     }
 }
