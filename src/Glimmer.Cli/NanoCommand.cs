@@ -15,6 +15,7 @@ internal sealed class NanoCommand : Command
     private readonly Option<string?> _trunk = new("--trunk") { Description = "GGUF file of the trunk. Default: the small model that comes with Glimmer.", HelpName = "path" };
     private readonly Option<double?> _minutes = new("--minutes") { Description = "Minutes of the whole run. Fewer than 100 measure fewer samples and train less. Default: 100.", HelpName = "n" };
     private readonly Option<bool> _compare = new("--compare") { Description = "Also train the arms of the comparison (experts and LoRA, LoRA alone, full fine-tuning) and put them into the report; beyond the minutes." };
+    private readonly Option<bool> _compareOnly = new("--compare-only") { Description = "Only the arms of the comparison and what they need; their table goes to arms.md." };
     private readonly Option<double?> _armMinutes = new("--arm-minutes") { Description = "Minutes of training of an arm. Default: 20.", HelpName = "n" };
     private readonly Option<double?> _rate = new("--lr") { Description = "Peak learning rate of the low-rank factors. Default: 0.002.", HelpName = "rate" };
     private readonly Option<double?> _strength = new("--strength") { Description = "Share of what was trained that counts in the published addition, 0 to 1: less keeps more of the trunk. Default: 0.85.", HelpName = "share" };
@@ -26,7 +27,7 @@ internal sealed class NanoCommand : Command
         : base("nano", "Make a GLM of the embedded model: data, the trunk's own answers, training, report card before and after.")
     {
         _terminal = terminal;
-        foreach (Option option in (ReadOnlySpan<Option>)[_out, _data, _trunk, _minutes, _compare, _armMinutes, _rate, _strength, _muon, _threads, _seed])
+        foreach (Option option in (ReadOnlySpan<Option>)[_out, _data, _trunk, _minutes, _compare, _compareOnly, _armMinutes, _rate, _strength, _muon, _threads, _seed])
             Add(option);
         Validators.Add(result =>
         {
@@ -68,7 +69,11 @@ internal sealed class NanoCommand : Command
             Rates = parsed.GetValue(_muon) ? options.Rates with { Matrices = MatrixRule.Muon } : options.Rates,
         };
         Directory.CreateDirectory(options.Folder);
-        new NanoRecipe(options, _terminal).Run(parsed.GetValue(_compare));
+        var recipe = new NanoRecipe(options, _terminal);
+        if (parsed.GetValue(_compareOnly))
+            recipe.Compare();
+        else
+            recipe.Run(parsed.GetValue(_compare));
         return ExitCodes.Success;
     }
 }

@@ -21,7 +21,7 @@ internal sealed partial class NanoEvaluation(NanoOptions options, NanoBudget bud
     /// <summary>Measures a model.</summary>
     /// <param name="path">The model.</param>
     /// <param name="name">Name of its folder of results.</param>
-    /// <param name="small">Only the sets that a comparison needs: arithmetic and generated tools.</param>
+    /// <param name="small">Of the sets of questions only those that a comparison needs: arithmetic and generated tools.</param>
     public Dictionary<string, double> Run(string path, string name, bool small = false)
     {
         var figures = new Dictionary<string, double>(StringComparer.Ordinal);
@@ -53,8 +53,6 @@ internal sealed partial class NanoEvaluation(NanoOptions options, NanoBudget bud
         }
 
         Acceptance(model, name, figures);
-        if (small)
-            return figures;
         foreach (JsonElement row in DataRows.Read(Path.Combine(options.Data, "perplexity.jsonl"), "text"))
         {
             string text = row.TryGetProperty("name", out JsonElement id) ? id.GetString()! : "text";

@@ -15,6 +15,9 @@ internal sealed class NanoRecipe
     private const int AnswerTokens = 200;
     private const int HeldOutPrompts = 100;
 
+    // An arm's minutes are training; loading and its questions come on top.
+    private const double ArmShare = 1.25;
+
     private readonly NanoOptions _options;
     private readonly Terminal _terminal;
     private readonly NanoBudget _budget;
@@ -44,7 +47,7 @@ internal sealed class NanoRecipe
         foreach (string line in _budget.Lines())
             _terminal.Output.WriteLine(line);
         if (withArms)
-            _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {"comparison, beyond these",-28}{Arms.Count * _options.ArmMinutes * 1.25,7:f1} min"));
+            _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {"comparison, beyond these",-28}{Arms.Count * _options.ArmMinutes * ArmShare,7:f1} min"));
         _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_corpus.Prompts.All.Count} different prompts, {NanoCorpus.FunctionCount} functions, {_corpus.Gsm8kCount} problems of GSM8K"));
         Stage("before", "report card of the trunk", () => Evaluation.Run(_options.Trunk, "before"));
         Stage("answers", "the trunk's own answers", Answer);
@@ -52,9 +55,28 @@ internal sealed class NanoRecipe
         Stage("training", "training", Train);
         Stage("publish", "addition in BF16", Publish);
         Stage("after", "report card of the result", () => Evaluation.Run(_options.In("addition"), "after"));
-        foreach ((string name, AdditionParts parts) in withArms ? Arms : [])
-            Stage("arm-" + name, $"arm '{name}'", () => Arm(name, parts));
+        if (withArms)
+            RunArms();
         return Report();
+    }
+
+    /// <summary>Runs the arms of the comparison alone, with what they need: no report card, nothing to publish.</summary>
+    /// <returns>Path of the table.</returns>
+    public string Compare()
+    {
+        _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_budget.Answers + (Arms.Count * _options.ArmMinutes * ArmShare):f0} minutes on {_options.Threads} threads, in '{_options.Folder}': the trunk's own answers, then {Arms.Count} arms of {_options.ArmMinutes} minutes"));
+        Stage("answers", "the trunk's own answers", Answer);
+        Stage("start", "start state", MakeStart);
+        RunArms();
+        string path = new NanoReport(_options, _budget).WriteArms(_stages);
+        _terminal.Output.WriteLine($"comparison: {path}");
+        return path;
+    }
+
+    private void RunArms()
+    {
+        foreach ((string name, AdditionParts parts) in Arms)
+            Stage("arm-" + name, $"arm '{name}'", () => Arm(name, parts));
     }
 
     private void Stage(string name, string title, Func<Dictionary<string, double>> run)

@@ -22,6 +22,9 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         ("acceptance", "MTP: first drafts accepted", ">= 0.3", 0.30),
     ];
 
+    // Rows of perplexity.jsonl.
+    private static readonly string[] s_passages = ["prose_moby", "code_go", "dialogue"];
+
     /// <summary>Writes the report.</summary>
     /// <param name="stages">The figures.</param>
     /// <param name="questions">The plain questions.</param>
@@ -84,6 +87,20 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         return path;
     }
 
+    /// <summary>Writes the comparison of the arms alone to <c>arms.md</c>.</summary>
+    /// <param name="stages">The figures.</param>
+    public string WriteArms(NanoStages stages)
+    {
+        var text = new StringBuilder();
+        Line(text, $"# Glimmer Nano: arms of {options.ArmMinutes} minutes");
+        Line(text, "");
+        Line(text, $"Seed {options.Seed}, {options.Threads} threads. Weights as trained, not weakened. Greedy; 95 % Wilson intervals.");
+        Arms(text, stages);
+        string path = options.In("arms.md");
+        NanoStages.Replace(path, Encoding.UTF8.GetBytes(text.ToString()));
+        return path;
+    }
+
     // Prompts whose verdict changed: an interval of the difference needs no more.
     private void Paired(StringBuilder text)
     {
@@ -120,10 +137,10 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         Line(text, "");
         Line(text, "The same data, the same minutes. Full fine-tuning is an upper reference and is not published.");
         Line(text, "");
-        Line(text, "| arm | tokens | held-out loss | 1-digit | 2-digit | generated tools | well-formed |");
-        Line(text, "|---|---|---|---|---|---|---|");
+        Line(text, "| arm | tokens | held-out loss | 1-digit | 2-digit | generated tools | well-formed | first drafts | perplexity: novel, Go, dialogue |");
+        Line(text, "|---|---|---|---|---|---|---|---|---|");
         foreach ((string name, IReadOnlyDictionary<string, double> figures) in arms)
-            Line(text, $"| {name} | {figures["tokens"]:f0} | {figures.GetValueOrDefault("held_out_loss", double.NaN):f4} | {Cell(figures, "one-digit")} | {Cell(figures, "two-digit")} | {Cell(figures, "generated_tools")} | {Cell(figures, "well_formed")} |");
+            Line(text, $"| {name} | {figures["tokens"]:f0} | {figures.GetValueOrDefault("held_out_loss", double.NaN):f4} | {Cell(figures, "one-digit")} | {Cell(figures, "two-digit")} | {Cell(figures, "generated_tools")} | {Cell(figures, "well_formed")} | {Cell(figures, "acceptance")} | {string.Join(", ", s_passages.Select(passage => Inv($"{figures.GetValueOrDefault("perplexity." + passage, double.NaN):f2}")))} |");
     }
 
     private static string Of(IReadOnlyList<NanoAnswers.Answer> answers, int i) =>
