@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # DSA adaptation from nothing: a small GLM-5 with attention over all keys learns texts with hidden pass keys, then to choose an eighth of its keys; both are measured.
-#   recipes/dsa/run.sh [minutes] [S1|S2]      default 40 S2. S2: 6 M weights, 64 of 512 keys. S1: 0.8 M weights, 16 of 128 keys, a rehearsal.
+#   recipes/dsa/run.sh [minutes] [S1|S2]      default 90 S2. S2: 6 M weights, 64 of 512 keys. S1: 0.8 M weights, 16 of 128 keys, a rehearsal in minutes.
 #   Budgets shrink when the machine is slower than planned, or the time shorter. The first call decides: delete runs/dsa-SIZE to choose other minutes.
 # Run it again after an interruption: what is done is kept, and training goes on from its last checkpoint. Everything lies in runs/dsa-SIZE. THREADS=1 suits a machine that others use too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-minutes=${1:-40} size=${2:-S2}
+minutes=${1:-90} size=${2:-S2}
 case $size in
   S1) vocabulary=1024 length=128 keys=16 rows=16 tokens=2500000 ;;
   S2) vocabulary=4096 length=512 keys=64 rows=4 tokens=6000000 ;;
@@ -31,20 +31,20 @@ once data data
 common=(--threads "$threads" --tokenizer "$run/tokenizer" --sequence_length $length --micro_batch_rows $rows --data.0.path "$run/shards/train" --held_out.path "$run/shards/validation" --held_out.rows $((32768 / length)))
 dense=("$recipes/1-dense.yaml" "${common[@]}")
 
-# The speed of this machine decides the budgets: a quarter more than the tokens of pre-training, evaluations included, must fit.
+# The speed of this machine decides the budgets: the time of 1.9 times the tokens of pre-training must fit, evaluations included.
 probe() {
   rm -rf "$run/probe"
   glimmer pretrain "${dense[@]}" --model $recipes/$size.json --output "$run/probe" --tokens 60_000 --held_out.rows 1 --save.every 0
   awk -F'"tokens_per_second":' 'NF > 1 { split($2, a, /[,}]/); print a[1] }' "$run/probe/log.jsonl" | sort -n | awk '{ s[NR] = $1 } END { print int(s[int(NR / 2) + 1]) }' > "$run/speed"
   rm -rf "$run/probe"
-  awk -v v="$(cat "$run/speed")" -v m="$minutes" -v n=$tokens 'BEGIN { k = (m - 4) * 60 * v / (1.6 * n); print (k > 1 ? 1 : k) }' > "$run/scale"
+  awk -v v="$(cat "$run/speed")" -v m="$minutes" -v n=$tokens 'BEGIN { k = (m - 4) * 60 * v / (1.9 * n); print (k > 1 ? 1 : k) }' > "$run/scale"
 }
 once probe probe
 scale=$(cat "$run/scale")
 scaled() { awk -v n="$1" -v k="$scale" 'BEGIN { print int(n * k) }'; }
 say "speed $(cat "$run/speed") tokens/s, budgets times $scale, planned for $minutes minutes"
 
-all=$(scaled $tokens) sparse=$(scaled $((tokens / 6))) warm=$(scaled $((tokens / 15)))
+all=$(scaled $tokens) sparse=$(scaled $((tokens / 4))) warm=$(scaled $((tokens / 10)))
 say "dense pre-training, $all tokens"
 glimmer pretrain "${dense[@]}" --model $recipes/$size.json --output "$run/1-dense" --tokens "$all"
 say "adaptation: warm-up $warm, sparse $sparse tokens"

@@ -9,19 +9,22 @@ namespace Glimmer.Data.Synthesis.Passkeys;
 /// Lengths count tokens.
 /// </summary>
 /// <remarks>
-/// The lines are those of <see cref="MiniatureCorpus"/>. A key of the test occurs in no training text. Texts for training hide one to four keys and have any length up to the longest, half of
-/// them that one; questions hide one key, at depths that are spread evenly.
+/// The lines are those of <see cref="MiniatureCorpus"/>. A key of the test occurs in no training text. Questions hide one key, at depths that are spread evenly. Four in five texts for
+/// training are short and hide as many keys as fit, because a small model learns to copy from many near copies, long before it would from a few far ones. The others hide one to four keys and
+/// have any length up to the longest, half of them that one.
 /// After the passkey retrieval test of Mohtashami and Jaggi 2023 (landmark attention), section 4.2.
 /// </remarks>
 public sealed class PasskeyCorpus
 {
     /// <summary>Version of the generator: equal versions, seeds and tokenizers give equal texts.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     /// <summary>Shortest length that holds a key and a question.</summary>
     public const int ShortestLength = 64;
 
     private const int MostKeys = 4;
+    private const double FullShare = 0.8;
+    private const int TokensOfKey = 40; // at the least, of statement and question
     private const int NearEnough = 12; // tokens that may be missing to the length
     private const int MostTries = 40;
 
@@ -50,11 +53,17 @@ public sealed class PasskeyCorpus
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         var choices = new Choices(_seed, "passkeys", index, split);
-        int length = split != CorpusSplit.Train || choices.Chance(0.5) ? _length : choices.Between(ShortestLength, _length);
-        int count = choices.Between(1, Math.Clamp(length / ShortestLength, 1, MostKeys));
+        bool isFull = split == CorpusSplit.Train && choices.Chance(FullShare);
+        int length = isFull ? choices.Between(ShortestLength, Math.Min(2 * ShortestLength, _length))
+            : split != CorpusSplit.Train || choices.Chance(0.5) ? _length
+            : choices.Between(ShortestLength, _length);
+        int count = isFull ? length / TokensOfKey : choices.Between(1, Math.Clamp(length / ShortestLength, 1, MostKeys));
         WorldEntity[] owners = choices.Some(People(), count);
         string[] keys = [.. owners.Select(_ => Key(choices))];
-        int taken = Enumerable.Range(0, count).Sum(i => Count(Statement(owners[i], keys[i])) + Count(Question(owners[i]) + Answer(keys[i])) + 2);
+        int TakenBy(int i) => Count(Statement(owners[i], keys[i])) + Count(Question(owners[i]) + Answer(keys[i])) + 2;
+        int taken = Enumerable.Range(0, count).Sum(TakenBy);
+        while (count > 1 && taken > length - 1)
+            taken -= TakenBy(--count);
         (List<string> lines, double bits) = Lines(index, split, length - taken - 1); // one for the end of the text
         for (int i = 0; i < count; i++)
             lines.Insert(choices.Below(lines.Count + 1), Statement(owners[i], keys[i]));

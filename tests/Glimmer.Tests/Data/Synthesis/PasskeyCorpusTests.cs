@@ -26,11 +26,14 @@ public sealed partial class PasskeyCorpusTests : IDisposable
     [Fact]
     public void Texts_hold_what_they_ask_for_and_are_functions_of_seed_split_and_index()
     {
+        int small = 0;
         for (int i = 0; i < 60; i++)
         {
             SyntheticDocument document = _corpus.Document(i);
             Assert.Equal(document, new PasskeyCorpus(5, _tokenizer, Length).Document(i));
-            Assert.InRange(_tokenizer.Encode(document.Text).Length, 20, Length);
+            int tokens = _tokenizer.Encode(document.Text).Length;
+            Assert.InRange(tokens, 20, Length);
+            small += tokens <= 2 * PasskeyCorpus.ShortestLength ? 1 : 0;
             string[] lines = document.Text.Split('\n');
             (string Owner, string Key)[] hidden = [.. lines.Select(line => Statement().Match(line)).Where(match => match.Success).Select(match => (match.Groups[1].Value, match.Groups[2].Value))];
             (string Owner, string Key)[] asked = [.. lines.Select(line => Question().Match(line)).Where(match => match.Success).Select(match => (match.Groups[1].Value, match.Groups[2].Value))];
@@ -39,6 +42,7 @@ public sealed partial class PasskeyCorpusTests : IDisposable
             Assert.All(asked, pair => Assert.Equal(CorpusSplit.Train, CorpusKey.SplitOf(CorpusKey.Of("passkey", pair.Key))));
         }
 
+        Assert.InRange(small, 35, 59); // four in five, and some of the others
         Assert.NotEqual(_corpus.Document(3).Text, new PasskeyCorpus(6, _tokenizer, Length).Document(3).Text);
         Assert.NotEqual(_corpus.Document(3).Text, _corpus.Document(3, CorpusSplit.Validation).Text);
     }
