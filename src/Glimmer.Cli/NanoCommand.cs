@@ -37,6 +37,8 @@ internal sealed class NanoCommand : Command
                     result.AddError($"{option.Name} must be a positive number.");
             }
 
+            if (result.GetValue(_compare) && result.GetValue(_compareOnly))
+                result.AddError($"{_compare.Name} and {_compareOnly.Name} exclude each other.");
             if (result.GetResult(_strength) is { } strength && strength.GetValueOrDefault<double?>() is { } share && !(share is >= 0 and <= 1))
                 result.AddError($"{_strength.Name} lies between 0 and 1.");
         });

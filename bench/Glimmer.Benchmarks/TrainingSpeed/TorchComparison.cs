@@ -63,10 +63,10 @@ internal static class TorchComparison
         }
 
         double[] ratios = [.. mine.Zip(theirs, (a, b) => a / b).Order()];
-        double ratio = ratios[rounds / 2];
+        double ratio = LlamaComparison.Median(ratios);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $$"""{"work":"{{work}}","threads":{{threads}},"unit":"{{(cpu ? "tokens/CPU s" : "tokens/s")}}","ours":{{Median(mine):F1}},"peer":{{Median(theirs):F1}},"ratio":{{ratio:F2}},"bar":{{bar}},"spread":[{{ratios[0]:F2}},{{ratios[^1]:F2}}],"share_of_peak":{{last.GetProperty("share_of_peak").GetDouble():F3}},"met":{{(ratio >= bar ? "true" : "false")}}}"""));
+            $$"""{"work":"{{work}}","threads":{{threads}},"unit":"{{(cpu ? "tokens/CPU s" : "tokens/s")}}","ours":{{LlamaComparison.Median(mine):F1}},"peer":{{LlamaComparison.Median(theirs):F1}},"ratio":{{ratio:F2}},"bar":{{bar}},"spread":[{{ratios[0]:F2}},{{ratios[^1]:F2}}],"share_of_peak":{{last.GetProperty("share_of_peak").GetDouble():F3}},"met":{{(ratio >= bar ? "true" : "false")}}}"""));
         return ratio >= bar;
     }
 
@@ -78,11 +78,5 @@ internal static class TorchComparison
         return double.IsNaN(given)
             ? MeasuringProcess.Number(block, "tok_per_s") * MeasuringProcess.Number(block, "seconds") / MeasuringProcess.Number(block, "cpu_seconds")
             : given;
-    }
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted[sorted.Length / 2];
     }
 }

@@ -30,26 +30,8 @@ internal sealed record TrainingWork(
     /// <summary>Tokens of a step.</summary>
     public int Tokens => MicroBatchTokens * Rows.MicroBatches;
 
+    /// <summary>Tokens of a micro-batch.</summary>
     public int MicroBatchTokens => Rows.Count * Rows.Length;
-
-    /// <summary>Multiply-adds of the products of a forward pass, a token: matrices that a token meets; the embedding is a copy.</summary>
-    /// <param name="depths">Depths of MTP, 0 or 1: its projection, a layer, and the head once more.</param>
-    public long ActiveParameters(int depths)
-    {
-        long attention = (2L * Heads.Query + 2 * Heads.KeyValue) * Heads.Width * Width, head = (long)Vocabulary * Width;
-        long dense = 3L * Width * Inner.Dense, sparse = (3L * Width * Inner.Expert * (Chosen + 1)) + ((long)Experts * Width);
-        long nextToken = depths * ((2L * Width * Width) + attention + sparse + head);
-        return head + (Layers * attention) + (IsSparse ? dense + ((Layers - 1) * sparse) : Layers * dense) + nextToken;
-    }
-
-    /// <summary>Operations of a training step a token: 6 for each active weight, and causal attention. A frozen matrix needs no weight gradient.</summary>
-    /// <param name="lora">Whether the matrices are frozen.</param>
-    /// <param name="depths">Depths of MTP.</param>
-    public double FlopPerToken(bool lora, int depths = 0)
-    {
-        double attention = 2.0 * Heads.Query * Heads.Width * Rows.Length * (Layers + depths);
-        return ((lora ? 4.0 : 6.0) * ActiveParameters(depths)) + (3 * attention);
-    }
 
     public static TrainingWork Find(string name) => Array.Find(All, work => work.Name == name)
         ?? throw new ArgumentException($"'{name}' is no configuration; there are {string.Join(", ", All.Select(work => work.Name))}.");

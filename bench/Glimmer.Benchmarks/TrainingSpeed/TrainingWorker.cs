@@ -8,6 +8,7 @@ using Glimmer.Training;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Schedules;
+using TokenWork = Glimmer.Training.Runs.TrainingWork;
 
 namespace Glimmer.Benchmarks.TrainingSpeed;
 
@@ -59,10 +60,10 @@ internal static class TrainingWorker
                     last = Step();
                 double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, cpu = (Process.GetCurrentProcess().TotalProcessorTime - cpuBefore).TotalSeconds;
                 string optimizer = args.Contains("--optimizer") ? OptimizerShare(trainer, team, seconds / steps) : "";
-                double rate = work.Tokens * steps / seconds, gflops = rate * work.FlopPerToken(mode == "lora", depths) / 1e9;
+                double rate = work.Tokens * steps / seconds, gflops = rate * TokenWork.PerToken(model.Config, work.Rows.Length, depths, isFrozen: mode == "lora") / 1e9;
                 Console.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
-                    $$"""{"config":"{{work.Name}}","mode":"{{mode}}","threads":{{threads}},"seconds":{{seconds:F3}},"cpu_seconds":{{cpu:F3}},"tok_per_s":{{rate:F1}},"gflops":{{gflops:F1}},"gemm_peak_gflops":{{peak:F1}},"share_of_peak":{{gflops / peak:F3}},"first_loss":{{first:F4}},"last_loss":{{last:G17}},"state_mb":{{StateBytes(trainer) / 1e6:F1}},"activations_kib_per_token":{{c.Workspace.PeakBytes / 1024.0 / work.MicroBatchTokens:F1}},"tensors_mb":{{NativeBuffer.AllocatedBytes / 1e6:F1}}{{optimizer}},"resident_mb":{{Environment.WorkingSet >> 20}}}"""));
+                    $$"""{"config":"{{work.Name}}","mode":"{{mode}}","threads":{{threads}},"seconds":{{seconds:F3}},"cpu_seconds":{{cpu:F3}},"tok_per_s":{{rate:F1}},"gflops":{{gflops:F1}},"gemm_peak_gflops":{{peak:F1}},"share_of_peak":{{gflops / peak:F3}},"first_loss":{{first:F4}},"last_loss":{{last:G17}},"state_mb":{{StateBytes(trainer) / 1e6:F1}},"activations_kib_per_token":{{c.Workspace.PeakBytes / 1024.0 / work.MicroBatchTokens:F1}}{{optimizer}},"resident_mb":{{Environment.WorkingSet >> 20}}}"""));
             }
 
             return 0;
@@ -73,18 +74,15 @@ internal static class TrainingWorker
         }
     }
 
-    // The best of a few steps at rate 0, beside the time of a whole step.
+    // The mean of a few steps at rate 0, beside the mean of whole steps.
     private static string OptimizerShare(Trainer trainer, ThreadTeam team, double stepSeconds)
     {
-        double best = double.MaxValue;
-        for (int i = 0; i < 3; i++)
-        {
-            long start = Stopwatch.GetTimestamp();
+        const int count = 3;
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < count; i++)
             trainer.Optimizer.Step(team, 0);
-            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
-        }
-
-        return string.Create(CultureInfo.InvariantCulture, $$""","optimizer_seconds":{{best:F4}},"optimizer_share":{{best / stepSeconds:F3}}""");
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds / count;
+        return string.Create(CultureInfo.InvariantCulture, $$""","optimizer_seconds":{{seconds:F4}},"optimizer_share":{{seconds / stepSeconds:F3}}""");
     }
 
     // Values and gradients of what is trained, and the optimizer's tensors.

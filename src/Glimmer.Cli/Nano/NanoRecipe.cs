@@ -16,7 +16,7 @@ internal sealed class NanoRecipe
     private const int HeldOutPrompts = 100;
 
     // An arm's minutes are training; loading and its questions come on top.
-    private const double ArmShare = 1.25;
+    private const double ArmFactor = 1.25;
 
     private readonly NanoOptions _options;
     private readonly Terminal _terminal;
@@ -47,7 +47,7 @@ internal sealed class NanoRecipe
         foreach (string line in _budget.Lines())
             _terminal.Output.WriteLine(line);
         if (withArms)
-            _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {"comparison, beyond these",-28}{Arms.Count * _options.ArmMinutes * ArmShare,7:f1} min"));
+            _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {"comparison, beyond these",-28}{Arms.Count * _options.ArmMinutes * ArmFactor,7:f1} min"));
         _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_corpus.Prompts.All.Count} different prompts, {NanoCorpus.FunctionCount} functions, {_corpus.Gsm8kCount} problems of GSM8K"));
         Stage("before", "report card of the trunk", () => Evaluation.Run(_options.Trunk, "before"));
         Stage("answers", "the trunk's own answers", Answer);
@@ -64,7 +64,7 @@ internal sealed class NanoRecipe
     /// <returns>Path of the table.</returns>
     public string Compare()
     {
-        _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_budget.Answers + (Arms.Count * _options.ArmMinutes * ArmShare):f0} minutes on {_options.Threads} threads, in '{_options.Folder}': the trunk's own answers, then {Arms.Count} arms of {_options.ArmMinutes} minutes"));
+        _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_budget.Answers + (Arms.Count * _options.ArmMinutes * ArmFactor):f0} minutes on {_options.Threads} threads, in '{_options.Folder}': the trunk's own answers, then {Arms.Count} arms of {_options.ArmMinutes} minutes"));
         Stage("answers", "the trunk's own answers", Answer);
         Stage("start", "start state", MakeStart);
         RunArms();

@@ -8,6 +8,7 @@ namespace Glimmer.Cli.Nano;
 /// <summary>Writes <c>report.md</c>: before and after, goals met and missed, answers whole.</summary>
 internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
 {
+    private const string Perplexity = "perplexity.";
     private const double Z = 1.959963984540054;
 
     private static readonly (string Set, string Title, string Goal, double Least)[] s_rows =
@@ -21,9 +22,6 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         ("ifeval", "IFEval prompt-strict, 512 tokens", "trunk + 5 points", double.NaN),
         ("acceptance", "MTP: first drafts accepted", ">= 0.3", 0.30),
     ];
-
-    // Rows of perplexity.jsonl.
-    private static readonly string[] s_passages = ["prose_moby", "code_go", "dialogue"];
 
     /// <summary>Writes the report.</summary>
     /// <param name="stages">The figures.</param>
@@ -52,8 +50,8 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
             Line(text, $"| {title} | {Cell(trunk, set)} | {Cell(nano, set)} | {nano[set + ".n"]:f0} | {goal} | {verdict} |");
         }
 
-        foreach (string key in nano.Keys.Where(key => key.StartsWith("perplexity.", StringComparison.Ordinal)))
-            Line(text, $"| perplexity, {key["perplexity.".Length..]} | {trunk[key]:f3} | {nano[key]:f3} | | at most 3 % worse | {(nano[key] <= 1.03 * trunk[key] ? "met" : "missed")} ({(nano[key] / trunk[key]) - 1:p1}) |");
+        foreach (string key in nano.Keys.Where(key => key.StartsWith(Perplexity, StringComparison.Ordinal)))
+            Line(text, $"| perplexity, {key[Perplexity.Length..]} | {trunk[key]:f3} | {nano[key]:f3} | | at most 3 % worse | {(nano[key] <= 1.03 * trunk[key] ? "met" : "missed")} ({(nano[key] / trunk[key]) - 1:p1}) |");
         Paired(text);
         Line(text, "");
         Line(text, "## Over training");
@@ -137,10 +135,11 @@ internal sealed class NanoReport(NanoOptions options, NanoBudget budget)
         Line(text, "");
         Line(text, "The same data, the same minutes. Full fine-tuning is an upper reference and is not published.");
         Line(text, "");
-        Line(text, "| arm | tokens | held-out loss | 1-digit | 2-digit | generated tools | well-formed | first drafts | perplexity: novel, Go, dialogue |");
+        string[] passages = [.. arms[0].Figures.Keys.Where(key => key.StartsWith(Perplexity, StringComparison.Ordinal))];
+        Line(text, $"| arm | tokens | held-out loss | 1-digit | 2-digit | generated tools | well-formed | first drafts | perplexity: {string.Join(", ", passages.Select(key => key[Perplexity.Length..]))} |");
         Line(text, "|---|---|---|---|---|---|---|---|---|");
         foreach ((string name, IReadOnlyDictionary<string, double> figures) in arms)
-            Line(text, $"| {name} | {figures["tokens"]:f0} | {figures.GetValueOrDefault("held_out_loss", double.NaN):f4} | {Cell(figures, "one-digit")} | {Cell(figures, "two-digit")} | {Cell(figures, "generated_tools")} | {Cell(figures, "well_formed")} | {Cell(figures, "acceptance")} | {string.Join(", ", s_passages.Select(passage => Inv($"{figures.GetValueOrDefault("perplexity." + passage, double.NaN):f2}")))} |");
+            Line(text, $"| {name} | {figures["tokens"]:f0} | {figures.GetValueOrDefault("held_out_loss", double.NaN):f4} | {Cell(figures, "one-digit")} | {Cell(figures, "two-digit")} | {Cell(figures, "generated_tools")} | {Cell(figures, "well_formed")} | {Cell(figures, "acceptance")} | {string.Join(", ", passages.Select(key => Inv($"{figures.GetValueOrDefault(key, double.NaN):f2}")))} |");
     }
 
     private static string Of(IReadOnlyList<NanoAnswers.Answer> answers, int i) =>

@@ -12,17 +12,19 @@ public static class TrainingWork
     /// <param name="config">The model.</param>
     /// <param name="length">Length T of the documents.</param>
     /// <param name="nextTokenDepths">Depths of the MTP loss; each runs its block and the head again.</param>
-    public static double PerToken(ModelConfig config, int length, int nextTokenDepths = 0)
+    /// <param name="isFrozen">Whether the matrices do not learn, as under an adapter: without weight gradients they cost 4 instead of 6. The adapter itself is not counted.</param>
+    public static double PerToken(ModelConfig config, int length, int nextTokenDepths = 0, bool isFrozen = false)
     {
+        int each = isFrozen ? 4 : 6;
         double head = (double)config.HiddenSize * config.VocabSize;
-        double total = 6 * head;
+        double total = each * head;
         for (int layer = 0; layer < config.NumHiddenLayers; layer++)
-            total += Layer(config, layer, length);
+            total += Layer(config, layer, length, each);
         double join = 2.0 * config.HiddenSize * config.HiddenSize;
-        return total + (nextTokenDepths * (Layer(config, config.NumHiddenLayers, length) + (6 * (join + head))));
+        return total + (nextTokenDepths * (Layer(config, config.NumHiddenLayers, length, each) + (each * (join + head))));
     }
 
-    private static double Layer(ModelConfig config, int layer, int length)
+    private static double Layer(ModelConfig config, int layer, int length, int each)
     {
         double keys = (length + 1) / 2.0, d = config.HiddenSize, heads = config.NumAttentionHeads;
         bool latent = config.KvLoraRank > 0;
@@ -40,7 +42,7 @@ public static class TrainingWork
         weights += config.IsSparse(layer)
             ? (d * config.NRoutedExperts) + (3 * d * config.MoeIntermediateSize * (config.NumExpertsPerTok + config.NSharedExperts))
             : 3 * d * config.IntermediateSize;
-        return work + (6 * weights) + (6 * heads * (qk + v) * keys);
+        return work + (each * weights) + (6 * heads * (qk + v) * keys);
     }
 
     private static double Latent(ModelConfig config, double qk)

@@ -11,8 +11,6 @@ internal sealed unsafe class NativeBuffer : IDisposable
 {
     private const long Large = MemoryAdvice.HugePage;
 
-    private static long s_allocatedBytes;
-
     private byte* _pointer;
     private void* _mapping;
 
@@ -33,14 +31,10 @@ internal sealed unsafe class NativeBuffer : IDisposable
             NativeMemory.Clear(_pointer, size);
         }
 
-        Interlocked.Add(ref s_allocatedBytes, bytes);
         GC.AddMemoryPressure(Math.Max(bytes, 64));
     }
 
     ~NativeBuffer() => Free();
-
-    /// <summary>Bytes of all buffers of the process that are not freed.</summary>
-    public static long AllocatedBytes => Interlocked.Read(ref s_allocatedBytes);
 
     public long Bytes { get; }
 
@@ -71,7 +65,6 @@ internal sealed unsafe class NativeBuffer : IDisposable
         else
             NativeMemory.AlignedFree(_pointer);
         _pointer = null;
-        Interlocked.Add(ref s_allocatedBytes, -Bytes);
         GC.RemoveMemoryPressure(Math.Max(Bytes, 64));
     }
 }

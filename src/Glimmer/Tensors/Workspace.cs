@@ -15,19 +15,15 @@ public sealed unsafe class Workspace : IDisposable
     private int _block;
     private long _offset;
     private int _tensor;
-    private long _used;
 
     /// <summary>A point to which <see cref="Release"/> can return.</summary>
     public readonly record struct Mark(int Block, long Offset, int Tensor, long Used);
 
     /// <summary>Hands out a tensor, 64-byte aligned, with undefined contents.</summary>
-    public Tensor Allocate(DType type, params ReadOnlySpan<int> shape)
-    {
-        return Next(type, shape, Take(type.ByteSize(Tensor.CountOf(shape))));
-    }
+    public Tensor Allocate(DType type, params ReadOnlySpan<int> shape) => Next(type, shape, Take(type.ByteSize(Tensor.CountOf(shape))));
 
     /// <summary>Hands out a tensor in the memory of another one of this workspace, whose contents nobody needs any more; its gradient is its own.</summary>
-    public Tensor InPlaceOf(Tensor other) => Next(other.Type, other.Shape, (byte*)other.Data);
+    internal Tensor InPlaceOf(Tensor other) => Next(other.Type, other.Shape, (byte*)other.Data);
 
     /// <summary>Hands out an F32 tensor with undefined contents.</summary>
     public Tensor F32(params ReadOnlySpan<int> shape) => Allocate(DType.F32, shape);
@@ -41,10 +37,10 @@ public sealed unsafe class Workspace : IDisposable
     }
 
     /// <summary>The current fill, to release everything handed out later.</summary>
-    public Mark Save() => new(_block, _offset, _tensor, _used);
+    public Mark Save() => new(_block, _offset, _tensor, UsedBytes);
 
     /// <summary>Takes back every tensor handed out since <paramref name="mark"/>.</summary>
-    public void Release(Mark mark) => (_block, _offset, _tensor, _used) = (mark.Block, mark.Offset, mark.Tensor, mark.Used);
+    public void Release(Mark mark) => (_block, _offset, _tensor, UsedBytes) = (mark.Block, mark.Offset, mark.Tensor, mark.Used);
 
     /// <summary>Takes back every tensor.</summary>
     public void Reset() => Release(default);
@@ -53,10 +49,10 @@ public sealed unsafe class Workspace : IDisposable
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
     /// <summary>Bytes of the tensors that are handed out now.</summary>
-    public long UsedBytes => _used;
+    internal long UsedBytes { get; private set; }
 
     /// <summary>The most bytes of tensors that were handed out at the same time.</summary>
-    public long PeakBytes { get; private set; }
+    internal long PeakBytes { get; private set; }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -93,8 +89,8 @@ public sealed unsafe class Workspace : IDisposable
 
         byte* data = _blocks[_block].Pointer + _offset;
         _offset += size;
-        _used += size;
-        PeakBytes = Math.Max(PeakBytes, _used);
+        UsedBytes += size;
+        PeakBytes = Math.Max(PeakBytes, UsedBytes);
         return data;
     }
 }

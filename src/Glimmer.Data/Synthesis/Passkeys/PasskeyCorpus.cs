@@ -62,6 +62,7 @@ public sealed class PasskeyCorpus
         string[] keys = [.. owners.Select(_ => Key(choices))];
         int TakenBy(int i) => Count(Statement(owners[i], keys[i])) + Count(Question(owners[i]) + Answer(keys[i])) + 2;
         int taken = Enumerable.Range(0, count).Sum(TakenBy);
+        // Keys that find no room are left out; their bits stay in the count, which is an upper bound.
         while (count > 1 && taken > length - 1)
             taken -= TakenBy(--count);
         (List<string> lines, double bits) = Lines(index, split, length - taken - 1); // one for the end of the text

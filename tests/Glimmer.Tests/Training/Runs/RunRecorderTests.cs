@@ -95,6 +95,8 @@ public class RunRecorderTests
              "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "num_nextn_predict_layers": 1}
             """u8.ToArray());
         Assert.Equal(19.7e6, TrainingWork.PerToken(config, 256), 0.1e6);
+        // Frozen matrices save the weight gradient, 2 for each of the 2.62 million active weights.
+        Assert.Equal(2 * 2.62e6, TrainingWork.PerToken(config, 256) - TrainingWork.PerToken(config, 256, isFrozen: true), 0.02e6);
         Assert.Equal(25.1e6, TrainingWork.PerToken(config, 256, nextTokenDepths: 1), 0.1e6);
     }
 
