@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Glimmer.Inference.Benchmarks;
 using Glimmer.Kernels;
 using Glimmer.Tensors;
 
@@ -62,7 +63,7 @@ internal static unsafe class GemmBenchmark
                 throw new InvalidOperationException($"The results differ by {worst}.");
         }
 
-        double mine = Median(ours), peer = Median(theirs), ratio = peer / mine;
+        double mine = Samples.Median(ours), peer = Samples.Median(theirs), ratio = peer / mine;
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $$"""{"bench":"gemm","size":{{size}},"threads":{{team.Threads}},"simd":"{{Simd.Level}}","gflops":{{flops / mine / 1e9:F1}},"openblas_gflops":{{Number(flops / peer / 1e9)}},"openblas_core":"{{blas?.Core}}","ratio":{{Number(ratio)}},"best_gflops":{{flops / ours.Min() / 1e9:F1}},"best_ratio":{{Number(theirs.Min() / ours.Min())}}}"""));
@@ -80,12 +81,6 @@ internal static unsafe class GemmBenchmark
     }
 
     internal static string Number(double value) => double.IsNaN(value) ? "null" : value.ToString("F3", CultureInfo.InvariantCulture);
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted[sorted.Length / 2];
-    }
 
     private static Tensor Random(int size, int seed)
     {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Glimmer.Inference.Benchmarks;
 using Glimmer.Kernels;
 using Glimmer.Tensors;
 
@@ -39,7 +40,7 @@ internal static unsafe class VectorBenchmark
         bool passed = true;
         foreach ((string name, _, bool barred) in s_kernels)
         {
-            double mine = Median(ours[name]), peer = Median(theirs[name]), ratio = peer / mine, best = theirBest[name].DefaultIfEmpty(double.NaN).Min() / ours[name].Min();
+            double mine = Samples.Median(ours[name]), peer = Samples.Median(theirs[name]), ratio = peer / mine, best = theirBest[name].DefaultIfEmpty(double.NaN).Min() / ours[name].Min();
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $$"""{"bench":"vector","kernel":"{{name}}","simd":"{{Simd.Level}}","ns_per_element":{{mine:F4}},"best_ns":{{ours[name].Min():F4}},"prototype_ns":{{GemmBenchmark.Number(peer)}},"ratio":{{GemmBenchmark.Number(ratio)}},"best_ratio":{{GemmBenchmark.Number(best)}}}"""));
@@ -90,6 +91,4 @@ internal static unsafe class VectorBenchmark
             best[name].Add(double.Parse(line.Groups[2].Value, CultureInfo.InvariantCulture));
         }
     }
-
-    private static double Median(List<double> values) => values.Count == 0 ? double.NaN : values.Order().ElementAt(values.Count / 2);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Glimmer.Inference.Benchmarks;
 using Glimmer.Kernels;
 using Glimmer.Models;
 using Glimmer.Models.Slices;
@@ -159,7 +160,7 @@ internal sealed class GgufCheck
             greedy += TopK.ArgMax(our) == TopK.ArgMax(their) ? 1 : 0;
         }
 
-        double median = same.Count == 0 ? 0 : LlamaComparison.Median(same);
+        double median = same.Count == 0 ? 0 : Samples.Median(same);
         double[] near = [.. same.Where(sum => sum <= 16 * median)];
         double rms = near.Length == 0 ? double.NaN : Math.Sqrt(near.Average() / vocabulary) / deviation;
         double band = isRecorded ? _bands[(architecture, type)] : 2 * _bands.Where(pair => pair.Key.Type == type).Select(pair => pair.Value).DefaultIfEmpty(double.NaN).Max();

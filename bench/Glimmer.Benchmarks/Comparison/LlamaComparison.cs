@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Glimmer.Inference;
+using Glimmer.Inference.Benchmarks;
 using static Glimmer.Benchmarks.Comparison.MeasuringProcess;
 
 namespace Glimmer.Benchmarks.Comparison;
@@ -169,14 +170,14 @@ internal sealed class LlamaComparison
         string what = test.Test.StartsWith("pp", StringComparison.Ordinal) ? "prefill 512" : test.Test.Contains('b', StringComparison.Ordinal) ? "8 sequences, decode" : "decode";
         string name = file.Shape is null ? "SmolLM2-135M Q4_1" : $"{file.Shape} {file.Type}";
         bool decodes = what == "decode";
-        Add(new ComparisonRow($"{what}, {name}, {test.Activations}", "tokens/s", Median(our), Median(peer), Median(our) / Median(peer), (ratios.Min(), ratios.Max()), test.Bar)
+        Add(new ComparisonRow($"{what}, {name}, {test.Activations}", "tokens/s", Samples.Median(our), Samples.Median(peer), Samples.Median(our) / Samples.Median(peer), (ratios.Min(), ratios.Max()), test.Bar)
         {
-            ReadShare = decodes ? Median(shares) : null,
-            PeerReadShare = decodes ? Median(peerShares) : null,
-            OursF32 = test.Activations == "q8" ? Median(exact) : null,
+            ReadShare = decodes ? Samples.Median(shares) : null,
+            PeerReadShare = decodes ? Samples.Median(peerShares) : null,
+            OursF32 = test.Activations == "q8" ? Samples.Median(exact) : null,
         });
         if (test.ReadShareBar > 0)
-            Add(new ComparisonRow($"share of plain read, {name}, {test.Activations}", "share", Median(shares), Median(peerShares), Median(shares), (shares.Min(), shares.Max()), test.ReadShareBar) { ReadShare = Median(shares) });
+            Add(new ComparisonRow($"share of plain read, {name}, {test.Activations}", "share", Samples.Median(shares), Samples.Median(peerShares), Samples.Median(shares), (shares.Min(), shares.Max()), test.ReadShareBar) { ReadShare = Samples.Median(shares) });
     }
 
     // How much slower a token gets with depth, on both sides.
@@ -194,7 +195,7 @@ internal sealed class LlamaComparison
             peers.Add(_process.Run(_peer, "file", path, "--tests", "tg32", "--depth", depth.ToString(CultureInfo.InvariantCulture), "--reps", "5", "--threads", _threads));
         }
 
-        double Ours(int depth, string activations) => Median(ours.Select(round => Number(Line(round, "tg32", activations, depth), "tok_per_s")));
+        double Ours(int depth, string activations) => Samples.Median(ours.Select(round => Number(Line(round, "tg32", activations, depth), "tok_per_s")));
         double PeerAt(int index) => Number(peers[index].First(line => line.TryGetProperty("test", out _)), "tok_per_s");
         for (int i = 0; i < depths.Length; i++)
         {
@@ -206,11 +207,5 @@ internal sealed class LlamaComparison
                 Note = string.Create(CultureInfo.InvariantCulture, $"tokens/s at that depth {Ours(depths[i], "q8"):f1}, peer {PeerAt(i + 1):f1}"),
             });
         }
-    }
-
-    internal static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[(sorted.Length / 2) - 1] + sorted[sorted.Length / 2]) / 2;
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Glimmer.Inference.Benchmarks;
 using static Glimmer.Benchmarks.Comparison.MeasuringProcess;
 
 namespace Glimmer.Benchmarks.Comparison;
@@ -73,7 +74,7 @@ internal sealed class OwnRows(MeasuringProcess process, string glimmer, string m
             ratios.Add(far / near);
         }
 
-        add(new ComparisonRow("step time at 64K over 16K, glm5-dsa-thin q4_0, bf16 cache", "ms", far, null, LlamaComparison.Median(ratios), (ratios.Min(), ratios.Max()), 1.15, AtMost: true)
+        add(new ComparisonRow("step time at 64K over 16K, glm5-dsa-thin q4_0, bf16 cache", "ms", far, null, Samples.Median(ratios), (ratios.Min(), ratios.Max()), 1.15, AtMost: true)
         {
             Note = string.Create(CultureInfo.InvariantCulture, $"{near:f1} ms at 16K in the last round; index_topk 2048"),
         });
@@ -140,7 +141,7 @@ internal sealed class OwnRows(MeasuringProcess process, string glimmer, string m
         // The first start may write the file; the others find it in the page cache.
         for (int round = 0; round < 4; round++)
             seconds.Add(Number(Bench(path, "tg1", "--reps", "1", "--pack-cache", folder)[0], "load_s"));
-        double median = LlamaComparison.Median(seconds.Skip(1));
+        double median = Samples.Median(seconds.Skip(1));
         add(new ComparisonRow("start with pack cache, air-slice q4_0", "s", median, null, median, (seconds.Skip(1).Min(), seconds.Skip(1).Max()), 1.5, AtMost: true)
         {
             Note = string.Create(CultureInfo.InvariantCulture, $"{seconds[0]:f1} s in the first start"),

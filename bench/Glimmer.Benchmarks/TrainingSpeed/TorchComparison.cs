@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Glimmer.Benchmarks.Comparison;
+using Glimmer.Inference.Benchmarks;
 
 namespace Glimmer.Benchmarks.TrainingSpeed;
 
@@ -63,10 +64,10 @@ internal static class TorchComparison
         }
 
         double[] ratios = [.. mine.Zip(theirs, (a, b) => a / b).Order()];
-        double ratio = LlamaComparison.Median(ratios);
+        double ratio = Samples.Median(ratios);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $$"""{"work":"{{work}}","threads":{{threads}},"unit":"{{(cpu ? "tokens/CPU s" : "tokens/s")}}","ours":{{LlamaComparison.Median(mine):F1}},"peer":{{LlamaComparison.Median(theirs):F1}},"ratio":{{ratio:F2}},"bar":{{bar}},"spread":[{{ratios[0]:F2}},{{ratios[^1]:F2}}],"share_of_peak":{{last.GetProperty("share_of_peak").GetDouble():F3}},"met":{{(ratio >= bar ? "true" : "false")}}}"""));
+            $$"""{"work":"{{work}}","threads":{{threads}},"unit":"{{(cpu ? "tokens/CPU s" : "tokens/s")}}","ours":{{Samples.Median(mine):F1}},"peer":{{Samples.Median(theirs):F1}},"ratio":{{ratio:F2}},"bar":{{bar}},"spread":[{{ratios[0]:F2}},{{ratios[^1]:F2}}],"share_of_peak":{{last.GetProperty("share_of_peak").GetDouble():F3}},"met":{{(ratio >= bar ? "true" : "false")}}}"""));
         return ratio >= bar;
     }
 
