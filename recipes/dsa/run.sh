@@ -16,8 +16,15 @@ mkdir -p "$run/results"
 [ -n "${GLIMMER:-}" ] || dotnet build src/Glimmer.Cli -c Release --nologo -v quiet
 glimmer() { "${GLIMMER:-src/Glimmer.Cli/bin/Release/net10.0/glimmer}" "$@"; }
 say() { printf '%s  %s\n' "$(date +%T)" "$*" | tee -a "$run/run.log" >&2; }
-# once NAME COMMAND...: runs the command unless it was done before.
-once() { local mark=$run/$1.done; shift; [ -e "$mark" ] || { "$@" && touch "$mark"; }; }
+# once NAME COMMAND...: runs the command unless it was done before. (In '||' or '&&' a function would go on after a failed line.)
+once() {
+  local mark=$run/$1.done
+  shift
+  if [ ! -e "$mark" ]; then
+    "$@"
+    touch "$mark"
+  fi
+}
 
 data() {
   glimmer data miniature --out "$run/data" --size 1M --count 10 --vocab-size $vocabulary
@@ -35,7 +42,7 @@ dense=("$recipes/1-dense.yaml" "${common[@]}")
 probe() {
   rm -rf "$run/probe"
   glimmer pretrain "${dense[@]}" --model $recipes/$size.json --output "$run/probe" --tokens 60_000 --held_out.rows 1 --save.every 0
-  awk -F'"tokens_per_second":' 'NF > 1 { split($2, a, /[,}]/); print a[1] }' "$run/probe/log.jsonl" | sort -n | awk '{ s[NR] = $1 } END { print int(s[int(NR / 2) + 1]) }' > "$run/speed"
+  awk -F'"tokens_per_second":' 'NF > 1 { split($2, a, /[,}]/); print a[1] }' "$run/probe/log.jsonl" | sort -n | awk '{ s[NR] = $1 } END { if (!NR) exit 1; print int(s[int(NR / 2) + 1]) }' > "$run/speed"
   rm -rf "$run/probe"
   awk -v v="$(cat "$run/speed")" -v m="$minutes" -v n=$tokens 'BEGIN { k = (m - 4) * 60 * v / (1.9 * n); print (k > 1 ? 1 : k) }' > "$run/scale"
 }

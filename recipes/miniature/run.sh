@@ -11,8 +11,15 @@ mkdir -p $run/results
 dotnet build src/Glimmer.Cli -c Release --nologo -v quiet
 glimmer() { src/Glimmer.Cli/bin/Release/net10.0/glimmer "$@"; }
 say() { printf '%s  %s\n' "$(date +%T)" "$*" | tee -a $run/run.log >&2; }
-# once NAME COMMAND...: runs the command unless it was done before.
-once() { local mark=$run/$1.done; shift; [ -e "$mark" ] || { "$@" && touch "$mark"; }; }
+# once NAME COMMAND...: runs the command unless it was done before. (In '||' or '&&' a function would go on after a failed line.)
+once() {
+  local mark=$run/$1.done
+  shift
+  if [ ! -e "$mark" ]; then
+    "$@"
+    touch "$mark"
+  fi
+}
 
 # Stage 0: corpus and tokenizer. The template is the one that upcycled models carry.
 data() {
@@ -32,7 +39,7 @@ once data data
 probe() {
   rm -rf $run/probe
   glimmer pretrain $recipes/1-general.yaml --output $run/probe --tokens 250_000 --held_out.rows 1 --save.every 0
-  awk -F'"tokens_per_second":' 'NF > 1 { split($2, a, /[,}]/); if (a[1] > 0) { n++; s[n] = a[1] } } END { m = int(n / 2) + 1; print int((s[m] ? s[m] : 1)) }' $run/probe/log.jsonl > $run/speed
+  awk -F'"tokens_per_second":' 'NF > 1 { split($2, a, /[,}]/); if (a[1] > 0) { n++; s[n] = a[1] } } END { if (!n) exit 1; print int(s[int(n / 2) + 1]) }' $run/probe/log.jsonl > $run/speed
   rm -rf $run/probe
   awk -v v="$(cat $run/speed)" -v m="$minutes" 'BEGIN { k = (m - 12) * 60 * v / 21.5e6; if (m < 30) k = m * 0.6 * 60 * v / 21.5e6; print (k > 1 ? 1 : k) }' > $run/scale
 }
