@@ -72,7 +72,7 @@ public sealed class LoraAdapter : IDisposable
         }
 
         Initialize(model, options, parts);
-        return new LoraAdapter(model.Config, options, parts);
+        return new LoraAdapter(model.Config, LoraTargets.AsWritten(model, options, gateUp.Count > 0, down.Count > 0), parts);
     }
 
     /// <summary>Reads an adapter.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Glimmer.Inference;
 using Glimmer.Models;
 using Glimmer.Operations;
@@ -28,6 +29,33 @@ public class AdapterTrainingTests(ITestOutputHelper output)
 
     public static TheoryData<string> QuantisedModels() => Fixtures.Rows(
         Fixtures.Folder("formats") is null ? null : ["glm4moe-q8_0-mtp", "glm4moe-q4_1", "llama-q4_1-tied", "deepseek2-q4_k"]);
+
+    [Theory]
+    [InlineData(1, 0, "k_proj,kv_a_proj_with_mqa,kv_b_proj,o_proj,q_a_proj,q_b_proj,q_proj,v_proj", "mlp.experts.down_proj,mlp.experts.gate_up_proj")]
+    [InlineData(2, 0.05, "down_proj,gate_proj,k_proj,kv_a_proj_with_mqa,kv_b_proj,o_proj,q_a_proj,q_b_proj,q_proj,up_proj,v_proj", "")]
+    public void The_configuration_of_a_new_adapter_lets_peft_make_the_factors_of_the_file(int denseLayers, double dropout, string modules, string parameters)
+    {
+        // PEFT refuses dropout beside stacked experts, and takes the names of dense layers for theirs with twice the rank.
+        using var folder = new TemporaryFolder();
+        using var c = new Compute(1);
+        using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery.Replace("\"first_k_dense_replace\": 1", $"\"first_k_dense_replace\": {denseLayers}", StringComparison.Ordinal), folder["model"], c);
+        using LoraAdapter adapter = LoraAdapter.Create(model, new LoraOptions { Rank = 2, Dropout = 0.05f, TargetModules = ["all-linear"] });
+        Directory.CreateDirectory(folder["adapter"]);
+        adapter.Save(folder["adapter"]);
+        using (JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(folder["adapter/adapter_config.json"])))
+        {
+            Assert.Equal(dropout, config.RootElement.GetProperty("lora_dropout").GetDouble(), 1e-6);
+            Assert.Equal(modules, Names("target_modules"));
+            Assert.Equal(parameters, Names("target_parameters"));
+
+            string Names(string key) => string.Join(',', config.RootElement.GetProperty(key).EnumerateArray().Select(name => name.GetString()));
+        }
+
+        // All factors come back, those of dense and shared layers too.
+        using LoraAdapter read = LoraAdapter.Load(model, folder["adapter"]);
+        Assert.Equal(adapter.Tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal), read.Tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal));
+        Assert.Contains(read.Tensors, tensor => tensor.Name.Contains("layers.0.mlp.gate_proj", StringComparison.Ordinal));
+    }
 
     [Theory]
     [InlineData(TinyRun.GroupedQuery)]

@@ -64,6 +64,23 @@ internal static class LoraTargets
             && Array.Exists(parameters, target => Ends($"model.layers.{layer}.{end}", target)))];
     }
 
+    /// <summary>The options that <c>adapter_config.json</c> gets, so that PEFT makes factors of the shapes in the file.</summary>
+    /// <remarks>
+    /// PEFT 0.21 refuses dropout beside stacked experts (which are trained without it), and takes the names gate_proj, up_proj and down_proj of a model with experts for them, with twice the
+    /// rank: beside stacked factors those names are left out, and the factors that the file has for dense and shared-expert layers are found by their tensors.
+    /// </remarks>
+    public static LoraOptions AsWritten(CausalLm model, LoraOptions options, bool hasGateUp, bool hasDown)
+    {
+        (string[] modules, string[] parameters) = Expand(options);
+        bool isStacked = hasGateUp || hasDown;
+        return options with
+        {
+            Dropout = isStacked ? 0 : options.Dropout,
+            TargetModules = [.. modules.Where(name => !isStacked || model.Config.NRoutedExperts == 0 || name is not ("gate_proj" or "up_proj" or "down_proj"))],
+            TargetParameters = [.. parameters.Where(name => name switch { GateUp => hasGateUp, Down => hasDown, _ => true })],
+        };
+    }
+
     /// <summary>Throws when a target means nothing in the model.</summary>
     /// <exception cref="UnsupportedModelException">It names the target.</exception>
     public static void Check(CausalLm model, LoraOptions options)
