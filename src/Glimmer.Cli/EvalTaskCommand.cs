@@ -52,6 +52,9 @@ internal sealed class EvalTaskCommand : Command
             ResultsPath = parsed.GetValue(_out),
             Settings = new Dictionary<string, string> { ["data"] = Path.GetFileName(path), ["data_sha256"] = Environments.Tasks.DataRows.Hash(path) },
         };
+        string answers = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "possible_answer", Path.GetFileName(path));
+        if (File.Exists(answers))
+            options = options with { Settings = new Dictionary<string, string>(options.Settings) { ["answers_sha256"] = Environments.Tasks.DataRows.Hash(answers) } };
         EvaluationReport report;
         using (var progress = new ProgressLine(_terminal))
         {

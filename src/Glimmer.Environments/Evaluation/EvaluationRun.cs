@@ -87,12 +87,17 @@ public static class EvaluationRun
         public SortedDictionary<string, string> Settings() => new(_options.Settings.ToDictionary(), StringComparer.Ordinal)
         {
             ["task"] = _task.Name,
-            ["model"] = Path.GetFileName(Path.TrimEndingDirectorySeparator(_model.Path)),
+            ["model"] = NameOf(_model.Path),
+            ["adapter"] = _model.AdapterPath is { } adapter ? NameOf(adapter) : "none",
+            ["weights"] = ModelFingerprint.Of(_model.AdapterPath is { } folder ? [_model.Path, folder] : [_model.Path]),
+            ["kv_cache_type"] = _model.Model.CacheType.ToString().ToLowerInvariant(),
             ["max_tokens"] = _maxTokens.ToString(CultureInfo.InvariantCulture),
             ["thinking"] = _options.Thinking switch { null => "template", true => "on", false => "off" },
             ["tools"] = _knowsTools ? "template" : "prompt",
             ["activations"] = _model.Compute.Activations.ToString().ToLowerInvariant(),
         };
+
+        private static string NameOf(string path) => Path.GetFileName(Path.TrimEndingDirectorySeparator(path));
 
         private ParsedMessage Parse(TaskPrompt prompt, string text, string output)
         {

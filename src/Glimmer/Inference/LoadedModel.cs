@@ -26,6 +26,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>The folder or file.</summary>
     public string Path => _checkpoint.Path;
 
+    /// <summary>Folder of the adapter that <see cref="UseAdapter"/> loaded; null without one.</summary>
+    public string? AdapterPath { get; private set; }
+
     /// <summary>How the checkpoint wants to be sampled.</summary>
     public GenerationConfig Generation => _checkpoint.Generation;
 
@@ -143,7 +146,7 @@ public sealed class LoadedModel : IDisposable
             throw new UnsupportedModelException($"'{Path}' has an adapter of its own, and one adapter at a time is supported. Name the trunk (--model base for the model that comes with Glimmer).");
         LoraAdapter adapter = LoraAdapter.Load(Model, folder);
         _adapter?.Dispose();
-        _adapter = adapter;
+        (_adapter, AdapterPath) = (adapter, folder);
         adapter.Attach(Model);
     }
 

@@ -1,6 +1,7 @@
 using Glimmer.Environments.Evaluation;
 using Glimmer.Environments.Tasks;
 using Glimmer.Inference;
+using Glimmer.Models;
 
 namespace Glimmer.Tests.Environments.Evaluation;
 
@@ -48,6 +49,26 @@ public sealed class EvaluationRunTests : IDisposable
         File.WriteAllText(_folder["other.txt"], "some notes\n");
         await Assert.ThrowsAsync<ModelFormatException>(() => Run("other.txt", 1, concurrency: 1));
         Assert.Equal("some notes\n", File.ReadAllText(_folder["other.txt"]));
+    }
+
+    [Fact]
+    public async Task Results_of_other_weights_under_the_same_name_are_refused()
+    {
+        await Run("results.jsonl", 1, concurrency: 1);
+        using (LoraAdapter adapter = LoraAdapter.Create(_model.Model, new LoraOptions { Rank = 1, TargetModules = ["q_proj"] }))
+            adapter.Save(Directory.CreateDirectory(_folder["adapter"]).FullName);
+        _model.UseAdapter(_folder["adapter"]);
+        await Run("adapter.jsonl", 1, concurrency: 1);
+        ModelFormatException error = await Assert.ThrowsAsync<ModelFormatException>(() => Run("results.jsonl", 1, concurrency: 1));
+        Assert.Contains("adapter none, not adapter", error.Message, StringComparison.Ordinal);
+
+        // One number of the adapter, under the same name.
+        string file = Path.Combine(_folder["adapter"], "adapter_model.safetensors");
+        byte[] bytes = File.ReadAllBytes(file);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(file, bytes);
+        error = await Assert.ThrowsAsync<ModelFormatException>(() => Run("adapter.jsonl", 1, concurrency: 1));
+        Assert.Contains("weights ", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
