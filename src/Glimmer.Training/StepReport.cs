@@ -50,6 +50,6 @@ public sealed record StepReport
     /// <summary>Tokens of each expert, a router each, in the order of the layers.</summary>
     public required IReadOnlyList<ExpertLoad> Experts { get; init; }
 
-    /// <summary>The parameter whose gradient was not finite, so that the step was skipped; null after an ordinary step.</summary>
+    /// <summary>What was not finite, so that the step was skipped: the parameter whose gradient it was, or, when a router or indexer met NaN, the first such weight or else <c>forward pass</c>. Null after an ordinary step.</summary>
     public string? SkippedBecauseOf { get; init; }
 }

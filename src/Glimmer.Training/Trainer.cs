@@ -92,7 +92,7 @@ public sealed class Trainer : IDisposable
     /// <summary>Takes one step over a global batch.</summary>
     /// <param name="batch">The micro-batches, which run one after another.</param>
     /// <exception cref="ArgumentException">Nothing in the batch is to be predicted.</exception>
-    /// <exception cref="ArithmeticException">A gradient is not finite and the options say to stop. Weights and optimizer are unchanged.</exception>
+    /// <exception cref="ArithmeticException">A gradient is not finite, or a router or indexer met NaN, and the options say to stop. Weights and optimizer are unchanged.</exception>
     public StepReport Step(IReadOnlyList<MicroBatch> batch)
     {
         double now = _options.Unit == ScheduleUnit.Steps ? Steps : TokensSeen;
@@ -103,6 +103,7 @@ public sealed class Trainer : IDisposable
             throw new ArgumentException($"Nothing in the batch of step {Steps} is to be predicted: every target is masked.", nameof(batch));
 
         var own = new List<MicroBatchFigures>();
+        string? failure = null; // what a choice among NaN said
         ChannelLosses? channels = _options.ChannelLosses ? new ChannelLosses() : null;
         _parallel.Gradients.Begin(batch.Count);
         _balance.Begin(_c, batch.Sum(micro => micro.Rows.Count), tokens);
@@ -113,7 +114,7 @@ public sealed class Trainer : IDisposable
             {
                 int mine = first + Ranks.Rank;
                 MicroBatchFigures? figures = _experts is not null ? InStep(() => ForwardBackward(batch, mine < batch.Count ? mine : first, counts, tokens, mtpWeight, channels))
-                    : Ranks.Together(() => mine < batch.Count ? ForwardBackward(batch, mine, counts, tokens, mtpWeight, channels) : null);
+                    : Ranks.Together(() => mine < batch.Count ? Guarded(() => ForwardBackward(batch, mine, counts, tokens, mtpWeight, channels), counts.Length, failed => failure ??= failed) : null);
                 if (mine < batch.Count)
                     own.Add(figures!);
                 _parallel.Gradients.AddRound(_c.Team);
@@ -128,11 +129,17 @@ public sealed class Trainer : IDisposable
         var total = new MicroBatchFigures(counts.Length);
         foreach (MicroBatchFigures figures in MicroBatchFigures.InOrder(Ranks, own, batch.Count, Model.Parameters))
             total.Add(figures);
-        double norm = _parallel.GradientNorm();
+        failure = Ranks.Size == 1 ? failure : Ranks.AllGather(failure ?? "").FirstOrDefault(message => message.Length > 0);
+        double norm = failure is null ? _parallel.GradientNorm() : double.NaN;
         double clip = _options.ClipNorm is { } most ? GradientClipping.Coefficient(norm, most) : 1;
-        string? broken = double.IsFinite(norm) ? null : _parallel.FirstNotFinite() ?? "the sum of squares";
+        string? broken = failure is not null ? FirstBrokenWeight() ?? "forward pass" : double.IsFinite(norm) ? null : _parallel.FirstNotFinite() ?? "the sum of squares";
         if (broken is not null && _options.NotFinite == NotFiniteGradient.Stop)
-            throw Ranks.FoundByAll(new ArithmeticException($"The gradient of '{broken}' is not finite in step {Steps} (loss {total.Losses[0]:g6}). Weights are unchanged: lower the learning rate or look at the batch."));
+        {
+            string what = failure is null ? $"The gradient of '{broken}' is not finite in step {Steps} (loss {total.Losses[0]:g6})."
+                : broken == "forward pass" ? $"The forward pass of step {Steps} is not finite: {failure}" : $"The weight '{broken}' is not finite in step {Steps}: {failure}";
+            throw Ranks.FoundByAll(new ArithmeticException($"{what} Weights are unchanged: lower the learning rate or look at the batch."));
+        }
+
         if (broken is null)
         {
             _parallel.Step(_c.Team, learningRate, (float)clip);
@@ -203,6 +210,39 @@ public sealed class Trainer : IDisposable
         {
             throw new CommunicatorException($"Rank {Ranks.Rank} failed: {e.Message} The other ranks end with it, because they need its experts; the run can go on from its last checkpoint.", e);
         }
+    }
+
+    // Routers and indexers refuse to choose among NaN, and the policy for gradients that are not finite decides about that too. (Where ranks share experts they end together: see InStep.)
+    private MicroBatchFigures Guarded(Func<MicroBatchFigures> work, int losses, Action<string> failed)
+    {
+        try
+        {
+            return work();
+        }
+        catch (ArithmeticException e)
+        {
+            failed(e.Message);
+            _c.Tape = null;
+            var figures = new MicroBatchFigures(losses);
+            figures.Losses.AsSpan().Fill(double.NaN);
+            return figures;
+        }
+    }
+
+    private string? FirstBrokenWeight()
+    {
+        foreach (Parameter parameter in Model.Parameters)
+        {
+            if (parameter.Value is not { Type: DType.F32 } value)
+                continue;
+            foreach (float weight in value.F32)
+            {
+                if (!float.IsFinite(weight))
+                    return parameter.Name;
+            }
+        }
+
+        return null;
     }
 
     // One micro-batch, whose gradients start from zero.

@@ -14,7 +14,7 @@ public enum ScheduleUnit
     Tokens,
 }
 
-/// <summary>What to do when a gradient is not a finite number.</summary>
+/// <summary>What to do when a gradient is not a finite number, or a router or indexer meets one in the forward pass.</summary>
 public enum NotFiniteGradient
 {
     /// <summary>Throw; weights and optimizer are as they were before the step.</summary>

@@ -107,6 +107,39 @@ public class TrainerTests(ITestOutputHelper output)
         TinyRun.AssertSame(before, TinyRun.State(trainer));
     }
 
+    [Theory]
+    [InlineData("model.layers.0.self_attn.o_proj.weight", NotFiniteGradient.Stop)]
+    [InlineData("model.layers.0.self_attn.o_proj.weight", NotFiniteGradient.Skip)]
+    [InlineData("model.layers.1.mlp.gate.weight", NotFiniteGradient.Skip)]
+    public void NaN_before_a_router_is_treated_like_one_in_a_gradient(string name, NotFiniteGradient policy)
+    {
+        using var folder = new TemporaryFolder();
+        using var c = new Compute(2);
+        using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
+        using var trainer = new Trainer(model, c, TinyRun.Options(model) with { NotFinite = policy });
+        MicroBatch[] batch = TinyRun.Batch(TinyRun.Data(8));
+        Parameter weight = model.Parameters.Single(p => p.Name == name);
+        float was = weight.EnsureValue().F32[0];
+        weight.Value!.F32[0] = float.NaN;
+        weight.Touch();
+        Dictionary<string, float[]> before = TinyRun.State(trainer);
+        if (policy == NotFiniteGradient.Stop)
+        {
+            Assert.StartsWith($"The weight '{name}' is not finite in step 0: The router of token", Assert.Throws<ArithmeticException>(() => trainer.Step(batch)).Message, StringComparison.Ordinal);
+        }
+        else
+        {
+            StepReport skipped = trainer.Step(batch);
+            Assert.Equal((name, double.NaN, 0L), (skipped.SkippedBecauseOf, skipped.Loss, skipped.Step));
+        }
+
+        TinyRun.AssertSame(before, TinyRun.State(trainer));
+        // What is left of the broken pass does not reach the next one.
+        weight.Value!.F32[0] = was;
+        weight.Touch();
+        Assert.Null(trainer.Step(batch).SkippedBecauseOf);
+    }
+
     [Fact]
     public void A_batch_without_targets_is_refused()
     {
