@@ -72,18 +72,18 @@ internal sealed class ExportCommand : Command
 
     private void Convert(string model, string? adapter, string output, bool toMcore, DType? type)
     {
-        if (_flags.Flag("exist_ok", false) && Directory.Exists(output) && !Directory.EnumerateFileSystemEntries(output).All(IsOurs))
-            throw new UsageException($"'{output}' holds files that are no checkpoint; it is not replaced.");
-        if (_flags.Flag("exist_ok", false) && Directory.Exists(output))
-            Directory.Delete(output, recursive: true);
-        string source = model;
+        string final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
+        bool replaces = _flags.Flag("exist_ok", false) && Directory.Exists(output);
+        if (replaces)
+            CheckReplaceable(output, model, adapter);
+        string source = model, written = replaces ? $"{final}.{Guid.NewGuid():N}.new" : output;
         string? merged = null;
         try
         {
             if (adapter is not null)
             {
                 using var team = new ThreadTeam(Threads);
-                source = merged = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output)) + $".{Guid.NewGuid():N}.merged";
+                source = merged = $"{final}.{Guid.NewGuid():N}.merged";
                 MergedModel.Write(model, adapter, merged, type, team);
             }
 
@@ -92,21 +92,48 @@ internal sealed class ExportCommand : Command
             {
                 IProgress<ConversionProgress> reporter = progress.Of<ConversionProgress>(state => $"writing: {(double)state.ElementsDone / Math.Max(1, state.ElementsTotal):p0} {state.Tensor}");
                 if (toMcore)
-                    MegatronCheckpoint.Write(checkpoint, output, Layout(type), reporter, _terminal.Interrupted);
+                    MegatronCheckpoint.Write(checkpoint, written, Layout(type), reporter, _terminal.Interrupted);
                 else
-                    CheckpointConverter.WriteFolder(checkpoint, output, type, reporter, _terminal.Interrupted, asPublished: true);
+                    CheckpointConverter.WriteFolder(checkpoint, written, type, reporter, _terminal.Interrupted, asPublished: true);
             }
 
-            _terminal.Output.WriteLine($"{output}: {Quantities.Bytes(new DirectoryInfo(output).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length))}");
+            _terminal.Output.WriteLine($"{output}: {Quantities.Bytes(new DirectoryInfo(written).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length))}");
             if (_flags.Flag("test_convert_precision", false))
-                Test(source, output);
+                Test(source, written);
+            if (replaces)
+                Replace(final, written);
         }
         finally
         {
+            if (replaces && Directory.Exists(written))
+                Directory.Delete(written, recursive: true);
             if (merged is not null && Directory.Exists(merged))
                 Directory.Delete(merged, recursive: true);
         }
     }
+
+    // The old folder goes when the new one is complete, and never when it is what the new one is made of.
+    private static void CheckReplaceable(string output, params ReadOnlySpan<string?> sources)
+    {
+        if (!Directory.EnumerateFileSystemEntries(output).All(IsOurs))
+            throw new UsageException($"'{output}' holds files that are no checkpoint; it is not replaced.");
+        string replaced = Inside(output);
+        foreach (string? source in sources)
+        {
+            if (source is not null && (replaced.StartsWith(Inside(source), StringComparison.Ordinal) || Inside(source).StartsWith(replaced, StringComparison.Ordinal)))
+                throw new UsageException($"--exist_ok would replace '{output}', which is '{source}', holds it or lies in it. Choose another --output_dir.");
+        }
+    }
+
+    private static void Replace(string output, string complete)
+    {
+        string old = $"{output}.{Guid.NewGuid():N}.old";
+        Directory.Move(output, old);
+        Directory.Move(complete, output);
+        Directory.Delete(old, recursive: true);
+    }
+
+    private static string Inside(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)) + Path.DirectorySeparatorChar;
 
     private MegatronOptions Layout(DType? type) => new()
     {
