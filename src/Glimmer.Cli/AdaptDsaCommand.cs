@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Glimmer.Training.Distributed;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Recipes;
 
@@ -23,6 +24,8 @@ internal sealed class AdaptDsaCommand : Command
 
     private int Execute(ParseResult parsed)
     {
+        if (Communicator.Launched > 1)
+            throw new UsageException($"an adaptation runs in one process, but mpirun started {Communicator.Launched}. Start it without mpirun; pretrain and midtrain run on several ranks.");
         string? path = parsed.GetValue(_recipe);
         if (path is not null && !File.Exists(path))
             throw new UsageException($"There is no recipe '{path}'.");

@@ -20,12 +20,14 @@ internal static class LayeredOptions
     {
         var missing = new Dictionary<string, Option>(StringComparer.Ordinal);
         var known = new HashSet<string>(StringComparer.Ordinal);
+        // Options that differ in hyphens and underscores alone are one.
+        HashSet<string> given = [.. command.Options.Where(option => parsed.GetResult(option) is { Implicit: false }).Select(option => option.Name.Replace('-', '_'))];
         foreach (Option option in command.Options)
         {
             foreach (string name in option.Aliases.Prepend(option.Name).Where(name => name.StartsWith("--", StringComparison.Ordinal)))
             {
                 known.Add(name[2..]);
-                if (parsed.GetResult(option) is null or { Implicit: true })
+                if (!given.Contains(option.Name.Replace('-', '_')))
                     missing[name[2..]] = option;
             }
         }

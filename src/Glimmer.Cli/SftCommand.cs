@@ -47,6 +47,12 @@ internal sealed class SftCommand : Command
         bool isDry = _flags.Flag("dry_run", false);
         SftOptions options = SftFlags.Options(_flags, isDry ? Path.GetTempPath() : Folder());
         SftData data = SftData.Load(options, _terminal.Interrupted);
+        if (data.RejectedResponses > 0)
+            _terminal.Notice(string.Create(CultureInfo.InvariantCulture, $"{data.RejectedResponses} records have a rejected_response, which is not read: the answers that were chosen are learned. DPO is an objective of the library (PreferenceObjective)."));
+        if (options.Lora is not null && _flags.Has("torch_dtype"))
+            _terminal.Notice("--torch_dtype has no effect on an adapter, whose factors are stored in fp32; 'glimmer export --torch_dtype' chooses how a merged model is stored.");
+        if (_flags.Text("recompute_granularity") == "selective")
+            _terminal.Notice("--recompute_granularity selective keeps everything that the backward pass needs; full recomputes layers.");
         if (isDry)
         {
             new SftPreview(_terminal, options, data).Write(_flags.Whole("dry_run_samples") ?? 3);
@@ -59,14 +65,15 @@ internal sealed class SftCommand : Command
 
     private int Train(SftOptions options, SftData data)
     {
-        Directory.CreateDirectory(options.Run.Folder);
-        RunArguments.Write(options.Run.Folder, options.Model, options.Lora is null ? "full" : "lora", _flags.Given);
+        options = options with { Run = options.Run with { Settings = RunArguments.Of(options.Model, options.Lora is null ? "full" : "lora", _flags.Given) } };
         using SftRun run = Load(options, data);
         _terminal.Notice(string.Create(CultureInfo.InvariantCulture, $"{data.Train.Samples.Count} samples, {data.HeldOut.Samples.Count} held out, {run.Steps} steps, {run.TrainedParameters} trained weights; the run is in {options.Run.Folder}"));
+        foreach (string warning in run.Adapter?.PeftWarnings ?? [])
+            _terminal.Notice(warning);
         RunResult result;
         using (var view = new TrainingView(_terminal))
             result = run.Run(view, _terminal.Interrupted, _terminal.Notice);
-        _terminal.Output.WriteLine(TrainingView.Summary(result));
+        _terminal.Output.WriteLine(TrainingView.Summary(result, $"go on with --resume_from_checkpoint {options.Run.Folder}"));
         if (result.End == RunEnd.Interrupted)
             return ExitCodes.Interrupted;
         if (_flags.Flag("enable_channel_loss", false))
@@ -117,9 +124,18 @@ internal sealed class SftCommand : Command
     {
         if (_flags.Text("resume_from_checkpoint") is { } resumed)
         {
-            // A checkpoint of the run may be named too.
-            string folder = Path.GetFileName(Path.TrimEndingDirectorySeparator(resumed)).StartsWith("checkpoint-", StringComparison.Ordinal) ? Path.GetDirectoryName(Path.GetFullPath(resumed))! : resumed;
-            return Directory.Exists(folder) ? folder : throw new UsageException($"--resume_from_checkpoint names '{resumed}', which does not exist.");
+            if (!Directory.Exists(resumed))
+                throw new UsageException($"--resume_from_checkpoint names '{resumed}', which does not exist.");
+            if (_flags.Flag("finetune", false))
+                throw new UsageException("--finetune true starts from weights alone, --resume_from_checkpoint goes on with everything. Leave one out, or name the checkpoint with --model.");
+            string named = Path.TrimEndingDirectorySeparator(Path.GetFullPath(resumed));
+            if (!Path.GetFileName(named).StartsWith("checkpoint-", StringComparison.Ordinal))
+                return resumed;
+            // The newest checkpoint of a run may be named too.
+            string run = Path.GetDirectoryName(named)!;
+            if (CheckpointFolder.Find(run, out _) is { } newest && newest.Folder != Path.Combine(run, Path.GetFileName(named)))
+                throw new UsageException($"--resume_from_checkpoint names '{resumed}', but a run goes on from its newest checkpoint, '{Path.GetFileName(newest.Folder)}'. Name that one, or start a new run from the weights with --model {resumed}.");
+            return run;
         }
 
         string output = _flags.Text("output_dir") ?? throw new UsageException("--output_dir names the folder of the run.");

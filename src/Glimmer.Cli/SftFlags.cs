@@ -1,6 +1,9 @@
 using Glimmer.Models;
+using Glimmer.Training;
+using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Optimizers;
+using Glimmer.Training.Schedules;
 using Glimmer.Training.Sft;
 
 namespace Glimmer.Cli;
@@ -15,7 +18,7 @@ internal static class SftFlags
     public static TrainingFlags Create() => new TrainingFlags()
         .One("model", "Folder or file of the model to start from.")
         .One("mcore_model|load", "The same, for a folder under Megatron-core's names.")
-        .Many("dataset", "Data files: .jsonl, .json, .csv or .txt; FILE#n takes n records.")
+        .Many("dataset", "Data files: .jsonl, .json, .csv or .txt; FILE#n takes a sample of n records.")
         .Many("val_dataset", "Data files that are held out as a whole.")
         .One("split_dataset_ratio", "Share of the records held out, chosen by the hash of each. Default: 0.")
         .Switch("strict", "End at the first bad record instead of leaving it out.")
@@ -56,12 +59,15 @@ internal static class SftFlags
         .One("global_batch_size", "Rows of a step. Default: 16.")
         .One("gradient_accumulation_steps", "Micro-batches of a step, instead of global_batch_size.")
         .One("num_train_epochs|max_epochs", "Times through the data. Default: 3.")
-        .One("max_steps|train_iters", "Most steps.")
+        .One("max_steps|train_iters", "Steps of the run, through the data as often as they need; instead of num_train_epochs.")
         .One("learning_rate|lr", "Highest learning rate. Default: 1e-4 for lora, 1e-5 for full.")
         .One("min_lr", "Learning rate at the end. Default: 0.")
         .One("warmup_ratio|lr_warmup_fraction", "Warm-up as a share of all steps. Default: 0.")
         .One("warmup_steps|lr_warmup_iters", "Steps of the warm-up.")
-        .One("lr_scheduler_type|lr_decay_style", "cosine (default), linear or constant.")
+        .One("lr_scheduler_type|lr_decay_style", "cosine (default), linear, constant, WSD or inverse-square-root.")
+        .One("lr_wsd_decay_iters", "WSD: steps of the fall at the end. Default: a tenth of all.")
+        .One("lr_wsd_decay_style", "WSD: exponential (default), linear, cosine or minus_sqrt.")
+        .One("not_finite", "A gradient that is not finite: stop (default), or skip the step.")
         .One("optim|optimizer", "adam (default) or muon, which is for full fine-tuning.")
         .One("weight_decay", "Decay of matrices. Default: 0.1.")
         .One("adam_beta1", "Default: 0.9.")
@@ -72,6 +78,7 @@ internal static class SftFlags
         .One("recompute_granularity", "full: run layers again in the backward pass, which saves memory. selective and none keep everything.")
         .One("seed", "Seed of order, split and adapter. Default: 42.")
         .One("output_dir|save", "Folder of the run.")
+        .One("torch_dtype", "full: how checkpoints store weights, which are trained in fp32: float32 (default) or bfloat16. Adapters are stored in fp32.")
         .Switch("add_version", "Put the run into a sub-folder vN-TIME of output_dir. Default: true.")
         .One("resume_from_checkpoint", "Go on with the run in this folder.")
         .One("save_steps|save_interval", "Steps between checkpoints. Default: 500.")
@@ -88,7 +95,6 @@ internal static class SftFlags
         .One("expert_model_parallel_size", "Must be 1: one process trains.")
         .One("tensor_model_parallel_size", "Must be 1.")
         .One("pipeline_model_parallel_size", "Must be 1.")
-        .WithoutEffect("torch_dtype", "weights are trained in fp32; 'glimmer export --torch_dtype' chooses how they are stored")
         .WithoutEffect("bf16", "weights are trained in fp32")
         .WithoutEffect("moe_permute_fusion", AlwaysOn)
         .WithoutEffect("moe_grouped_gemm", AlwaysOn)
@@ -127,6 +133,10 @@ internal static class SftFlags
             throw new UsageException($"--global_batch_size is {global}, no multiple of --micro_batch_size {micro}.");
         ulong seed = (ulong)(flags.Whole("seed") ?? 42);
         bool isFull = flags.Choice("tuner_type", false, ("lora", false), ("full", true));
+        if (!isFull && flags.Text("optim") == "muon")
+            throw new UsageException("--optim muon is for --tuner_type full; an adapter is trained with AdamW.");
+        if (flags.Has("early_stop_interval") && !flags.Has("val_dataset") && (flags.Number("split_dataset_ratio") ?? 0) == 0)
+            throw new UsageException("--early_stop_interval needs held-out samples to measure with: give --val_dataset or --split_dataset_ratio.");
         double clip = flags.Number("max_grad_norm") ?? 1;
         int save = flags.Whole("save_steps", 1) ?? 500;
         return new SftOptions
@@ -153,7 +163,7 @@ internal static class SftFlags
                 Packing = flags.Flag("packing", false),
                 MicroBatchSize = micro,
                 GlobalBatchSize = global,
-                Epochs = flags.Number("num_train_epochs") ?? 3,
+                Epochs = flags.Has("max_steps") ? null : flags.Number("num_train_epochs") ?? 3,
                 Shuffle = flags.Flag("train_dataloader_shuffle", true),
                 GroupByLength = flags.Flag("group_by_length", false),
                 Seed = seed,
@@ -182,7 +192,11 @@ internal static class SftFlags
             MinLearningRate = flags.Number("min_lr") ?? 0,
             WarmupFraction = flags.Number("warmup_ratio") ?? 0,
             WarmupSteps = flags.Whole("warmup_steps"),
-            Decay = flags.Choice("lr_scheduler_type", RateDecay.Cosine, ("cosine", RateDecay.Cosine), ("linear", RateDecay.Linear), ("constant", RateDecay.Constant)),
+            Decay = flags.Choice("lr_scheduler_type", RateDecay.Cosine, ("cosine", RateDecay.Cosine), ("linear", RateDecay.Linear), ("constant", RateDecay.Constant),
+                ("WSD", RateDecay.WarmupStableDecay), ("warmup_stable_decay", RateDecay.WarmupStableDecay), ("inverse-square-root", RateDecay.InverseSquareRoot), ("inverse_sqrt", RateDecay.InverseSquareRoot)),
+            StableDecaySteps = flags.Whole("lr_wsd_decay_iters", 1),
+            StableDecayShape = flags.Choice("lr_wsd_decay_style", DecayShape.Exponential, ("exponential", DecayShape.Exponential), ("linear", DecayShape.Linear), ("cosine", DecayShape.Cosine), ("minus_sqrt", DecayShape.OneMinusRoot)),
+            NotFinite = flags.Choice("not_finite", NotFiniteGradient.Stop, ("stop", NotFiniteGradient.Stop), ("skip", NotFiniteGradient.Skip)),
             Optimizer = flags.Choice("optim", MatrixRule.AdamW, ("adam", MatrixRule.AdamW), ("adamw_torch", MatrixRule.AdamW), ("adamw_torch_fused", MatrixRule.AdamW), ("muon", MatrixRule.Muon)),
             AdamW = new AdamWOptions { Beta1 = flags.Number("adam_beta1") ?? 0.9, Beta2 = flags.Number("adam_beta2") ?? 0.95, Epsilon = flags.Number("adam_epsilon") ?? 1e-8 },
             WeightDecay = (float)(flags.Number("weight_decay") ?? 0.1),
@@ -198,6 +212,7 @@ internal static class SftFlags
                 EvaluateEvery = flags.Whole("eval_steps", 1) ?? save,
                 EarlyStop = flags.Whole("early_stop_interval", 1) ?? 0,
             },
+            Storage = flags.Choice("torch_dtype", WeightStorage.Float32, ("float32", WeightStorage.Float32), ("bfloat16", WeightStorage.Bfloat16)),
             DropOptimizer = flags.Flag("no_save_optim", false),
             Threads = flags.Whole("threads", 1) ?? Environment.ProcessorCount,
         };

@@ -48,8 +48,10 @@ internal sealed class SftPreview(Terminal terminal, SftOptions options, SftData 
         foreach (IGrouping<string?, SftSample> channel in train.Samples.Where(sample => sample.Channel is not null).GroupBy(sample => sample.Channel))
             Line($"channel {channel.Key}: {channel.Count()} samples, {channel.Sum(sample => (long)sample.Tokens.Length)} tokens");
         SftRows rows = data.Rows();
-        Line($"rows: {rows.RowCount}{(options.Rows.Packing ? $" of {data.MaxLength} tokens, {rows.TokenCount / ((double)rows.RowCount * data.MaxLength):p1} full" : "")}; {rows.Steps} steps of {options.Rows.GlobalBatchSize} rows in {options.Rows.Epochs:g3} epochs");
+        Line($"rows: {rows.RowCount}{(options.Rows.Packing ? $" of {data.MaxLength} tokens, {rows.TokenCount / ((double)rows.RowCount * data.MaxLength):p1} full" : "")}; {Math.Min(options.Run.Steps ?? long.MaxValue, rows.Steps)} steps of {options.Rows.GlobalBatchSize} rows in {Epochs(rows):g3} epochs");
     }
+
+    private double Epochs(SftRows rows) => options.Rows.Epochs ?? (double)options.Run.Steps!.Value * options.Rows.GlobalBatchSize / rows.RowCount;
 
     // Neighbours of one weight are decoded together, so that characters of several tokens stay whole.
     private void WriteSample(SftSample sample)
@@ -80,9 +82,10 @@ internal sealed class SftPreview(Terminal terminal, SftOptions options, SftData 
         run.Probe();
         long start = Stopwatch.GetTimestamp();
         StepReport report = run.Probe();
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, speed = report.Tokens / seconds, total = data.Rows().TokenCount * options.Rows.Epochs;
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, speed = report.Tokens / seconds;
+        SftRows rows = data.Rows();
         using var process = Process.GetCurrentProcess();
-        Line($"measured with two steps of {report.Tokens} tokens: {Quantities.Bytes(process.PeakWorkingSet64)} at most, {speed:f0} tokens/s; {options.Rows.Epochs:g3} epochs take about {TimeSpan.FromSeconds(total / speed):hh\\:mm\\:ss}");
+        Line($"measured with two steps of {report.Tokens} tokens: {Quantities.Bytes(process.PeakWorkingSet64)} at most, {speed:f0} tokens/s; {Epochs(rows):g3} epochs take about {TimeSpan.FromSeconds(rows.TokenCount * Epochs(rows) / speed):hh\\:mm\\:ss}");
     }
 
     private void Line(FormattableString text) => terminal.Output.WriteLine(text.ToString(CultureInfo.InvariantCulture));

@@ -38,7 +38,16 @@ internal sealed class TrainingFlags
     }
 
     /// <summary>Takes over what was given.</summary>
-    public void Read(ParseResult parsed) => _parsed = parsed;
+    /// <exception cref="UsageException">A flag that takes several values was followed by what looks like a misspelt flag.</exception>
+    public void Read(ParseResult parsed)
+    {
+        _parsed = parsed;
+        foreach (Option<string[]> option in _options.Values.Concat(_hyphenated.Values).Where(option => option.AllowMultipleArgumentsPerToken))
+        {
+            if (parsed.GetResult(option)?.Tokens.FirstOrDefault(token => token.Value.StartsWith("--", StringComparison.Ordinal)) is { Value: var flag })
+                throw new UsageException($"'{flag}' is no flag of '{parsed.CommandResult.Command.Name}'.{LayeredOptions.Nearest(flag, _options.Values.SelectMany(known => known.Aliases.Prepend(known.Name)))}");
+        }
+    }
 
     /// <summary>Flags that were given although they change nothing, each with the reason.</summary>
     public IEnumerable<string> Notices => _withoutEffect.Where(flag => Has(flag.Name)).Select(flag => $"--{flag.Name} has no effect here: {flag.Why}.");

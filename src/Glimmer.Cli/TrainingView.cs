@@ -9,13 +9,12 @@ internal sealed class TrainingView(Terminal terminal) : IProgress<RunProgress>, 
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(20);
 
     private readonly ProgressLine _line = new(terminal);
-    private readonly StepLine _step = new();
     private long _last;
 
     /// <inheritdoc/>
     public void Report(RunProgress value)
     {
-        string text = _step.Of(value);
+        string text = StepLine.Of(value);
         if (value.Report.NextTokenLosses is [var mtp, ..])
             text += Invariant($"  mtp {mtp:f4}");
         bool stays = value.Evaluation is not null || _last == 0 || TimeProvider.System.GetElapsedTime(_last) >= s_interval;
@@ -31,14 +30,16 @@ internal sealed class TrainingView(Terminal terminal) : IProgress<RunProgress>, 
     }
 
     /// <summary>How the run ended, for the output.</summary>
-    public static string Summary(RunResult result)
+    /// <param name="result">Its end.</param>
+    /// <param name="resume">How an interrupted run goes on.</param>
+    public static string Summary(RunResult result, string resume = "the same command goes on from here")
     {
         string why = result.End switch
         {
             RunEnd.Complete => "complete",
             RunEnd.DataEnded => "the data has come to its end",
             RunEnd.EarlyStop => "ended early: the held-out loss became no better",
-            _ => "interrupted; the same command goes on from here",
+            _ => "interrupted; " + resume,
         };
         string loss = result.Evaluation is { } figures ? Invariant($", held-out loss {figures.Loss:f4}, accuracy {figures.Accuracy:p1}") : "";
         return Invariant($"{result.Checkpoint}: {result.Steps} steps, {result.TokensSeen} tokens{loss} ({why})");

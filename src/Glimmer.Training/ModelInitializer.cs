@@ -56,15 +56,15 @@ public static class ModelInitializer
             writer.Complete();
         }
 
-        AtomicFile.WriteAllBytes(Path.Combine(folder, "config.json"), Encoding.UTF8.GetBytes(WithFloat32(configJson)));
+        AtomicFile.WriteAllBytes(Path.Combine(folder, "config.json"), Encoding.UTF8.GetBytes(WithType(configJson, "float32")));
     }
 
-    /// <summary>The configuration with fp32 as the type of its weights.</summary>
-    internal static string WithFloat32(string configJson)
+    /// <summary>The configuration with another type of its weights, in the words of transformers.</summary>
+    internal static string WithType(string configJson, string type)
     {
         JsonObject json = JsonNode.Parse(configJson)!.AsObject();
         json.Remove("torch_dtype");
-        json["dtype"] = "float32";
+        json["dtype"] = type;
         return json.ToJsonString(new System.Text.Json.JsonSerializerOptions { WriteIndented = true });
     }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Glimmer.Training.Balance;
+using Glimmer.Training.Runs;
 
 namespace Glimmer.Training;
 
@@ -44,7 +45,8 @@ public sealed class RunLog : IDisposable
     /// <summary>Writes one step.</summary>
     /// <param name="report">What the step did.</param>
     /// <param name="seconds">How long it took.</param>
-    public void Write(StepReport report, double seconds) => Line(json =>
+    /// <param name="cost">What it took from the machine; null where that is not known.</param>
+    public void Write(StepReport report, double seconds, StepCost? cost = null) => Line(json =>
     {
         json.WriteNumber("step", report.Step);
         json.WriteString("time", _time.GetUtcNow());
@@ -82,6 +84,16 @@ public sealed class RunLog : IDisposable
         Number(json, "target_weight", report.TargetWeight);
         Number(json, "seconds", seconds);
         Number(json, "tokens_per_second", seconds > 0 ? report.Tokens / seconds : 0);
+        if (cost is { } now)
+        {
+            json.WriteNumber("memory_bytes", now.MemoryBytes);
+            Number(json, "elapsed_seconds", now.Elapsed.TotalSeconds);
+            if (now.Remaining is { } remaining)
+                Number(json, "remaining_seconds", remaining.TotalSeconds);
+            if (now.ShareOfPeak is { } share)
+                Number(json, "share_of_peak", share);
+        }
+
         if (report.SkippedBecauseOf is { } name)
             json.WriteString("skipped_because_of", name);
     });

@@ -52,7 +52,7 @@ internal static class TrainingWorker
             bool serve = args.Contains("--serve");
             for (int block = 0; serve ? Console.ReadLine() is { Length: > 0 } : block < blocks; block++)
             {
-                peak = Math.Max(peak, Gemm(team));
+                peak = Math.Max(peak, Training.Runs.TrainingWork.PeakPerSecond(team) / 1e9);
                 TimeSpan cpuBefore = Process.GetCurrentProcess().TotalProcessorTime;
                 long start = Stopwatch.GetTimestamp();
                 double last = 0;
@@ -105,24 +105,6 @@ internal static class TrainingWorker
         RecomputeBlocks = recompute,
         Optimizer = new OptimizerOptions { Matrices = mode == "muon" ? MatrixRule.Muon : MatrixRule.AdamW },
     };
-
-    // GFLOP/s of the best of a few 1024 x 1024 x 1024 products.
-    private static unsafe double Gemm(ThreadTeam team)
-    {
-        const int size = 1024;
-        using Tensor a = Tensor.Allocate(DType.F32, size, size), b = Tensor.Allocate(DType.F32, size, size), y = Tensor.Allocate(DType.F32, size, size);
-        a.F32.Fill(0.5f);
-        b.F32.Fill(0.25f);
-        double best = double.MaxValue;
-        for (int i = 0; i < 4; i++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            MatMul.Gemm(team, size, size, size, a.F32Pointer, b.F32Pointer, y.F32Pointer);
-            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
-        }
-
-        return 2.0 * size * size * size / best / 1e9;
-    }
 
     private static int Number(string[] args, string name, int value) => int.Parse(GemmBenchmark.Option(args, name, value.ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture);
 }

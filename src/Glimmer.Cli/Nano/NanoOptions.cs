@@ -1,3 +1,6 @@
+using System.Globalization;
+using Glimmer.Training.Optimizers;
+using Glimmer.Training.Runs;
 using Glimmer.Training.Upcycling;
 
 namespace Glimmer.Cli.Nano;
@@ -40,6 +43,11 @@ internal sealed record NanoOptions
 
     /// <summary>What is added to the trunk.</summary>
     public UpcycleOptions Upcycle { get; init; } = new();
+
+    /// <summary>What decides the numbers of a run, kept in its folder: stages that are done belong to it.</summary>
+    public RunSettings Settings => new("settings.yaml", string.Create(
+        CultureInfo.InvariantCulture,
+        $"minutes: {Minutes}\nseed: {Seed}\nlr: {LearningRate}\nstrength: {Strength}\nmuon: {(Rates.Matrices == MatrixRule.Muon ? "true" : "false")}\ntrunk: {Path.GetFileName(Trunk)}\n"));
 
     /// <summary>A path in the folder of the run.</summary>
     public string In(params ReadOnlySpan<string> parts) => Path.Combine([Folder, .. parts]);

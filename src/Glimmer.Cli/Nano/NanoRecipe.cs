@@ -41,8 +41,10 @@ internal sealed class NanoRecipe
 
     /// <summary>Runs what is not done yet, up to the report.</summary>
     /// <param name="withArms">Whether the arms of the comparison run too, behind everything else.</param>
+    /// <exception cref="UsageException">The folder belongs to a run with other settings.</exception>
     public string Run(bool withArms)
     {
+        KeepSettings();
         _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_options.Minutes:f0} minutes on {_options.Threads} threads, in '{_options.Folder}':"));
         foreach (string line in _budget.Lines())
             _terminal.Output.WriteLine(line);
@@ -62,8 +64,10 @@ internal sealed class NanoRecipe
 
     /// <summary>Runs the arms of the comparison alone, with what they need: no report card, nothing to publish.</summary>
     /// <returns>Path of the table.</returns>
+    /// <exception cref="UsageException">The folder belongs to a run with other settings.</exception>
     public string Compare()
     {
+        KeepSettings();
         _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_budget.Answers + (Arms.Count * _options.ArmMinutes * ArmFactor):f0} minutes on {_options.Threads} threads, in '{_options.Folder}': the trunk's own answers, then {Arms.Count} arms of {_options.ArmMinutes} minutes"));
         Stage("answers", "the trunk's own answers", Answer);
         Stage("start", "start state", MakeStart);
@@ -71,6 +75,13 @@ internal sealed class NanoRecipe
         string path = new NanoReport(_options, _budget).WriteArms(_stages);
         _terminal.Output.WriteLine($"comparison: {path}");
         return path;
+    }
+
+    private void KeepSettings()
+    {
+        if (_options.Settings.ChangesSince(_options.Folder) is { Count: > 0 } changes)
+            throw new UsageException($"'{_options.Folder}' holds a run with other settings: {string.Join(", ", changes)}. Give those it has, or choose another folder.");
+        _options.Settings.Write(_options.Folder);
     }
 
     private void RunArms()

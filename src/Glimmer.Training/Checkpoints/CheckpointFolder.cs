@@ -18,6 +18,7 @@ public sealed class CheckpointFolder
     private readonly ITrainedWeights _weights;
     private readonly int _keep;
     private readonly BestMetric _best;
+    private readonly HashSet<string> _damaged = [];
 
     /// <summary>Opens (or creates) the folder of a run.</summary>
     /// <param name="folder">Folder of the run.</param>
@@ -35,17 +36,19 @@ public sealed class CheckpointFolder
     public TrainingCheckpoint? Latest => Find(out _);
 
     /// <summary>The complete checkpoint with the best metric (the older of equals), or null when none has one.</summary>
-    public TrainingCheckpoint? Best => BestFolder(_folder, _best) is { } best && CheckpointManifest.Problem(best) is null ? TrainingCheckpoint.Read(best) : null;
+    public TrainingCheckpoint? Best => BestFolder(Newest(_folder).Where(IsComplete), _best) is { } best && CheckpointManifest.Problem(best) is null ? TrainingCheckpoint.Read(best) : null;
 
     /// <summary>Finds the newest checkpoint from which training can go on.</summary>
     /// <param name="passedOver">Newer ones that are unfinished or damaged, one sentence each: which, and what is wrong.</param>
     /// <returns>The checkpoint, or null when none is complete.</returns>
-    public TrainingCheckpoint? Find(out IReadOnlyList<string> passedOver) => Find(_folder, out passedOver);
+    public TrainingCheckpoint? Find(out IReadOnlyList<string> passedOver) => Find(_folder, out passedOver, _damaged);
 
     /// <summary>Finds the newest checkpoint of a run that nobody trains at the moment.</summary>
     /// <param name="folder">Folder of the run.</param>
     /// <param name="passedOver">Newer ones that are unfinished or damaged, one sentence each.</param>
-    public static TrainingCheckpoint? Find(string folder, out IReadOnlyList<string> passedOver)
+    public static TrainingCheckpoint? Find(string folder, out IReadOnlyList<string> passedOver) => Find(folder, out passedOver, []);
+
+    private static TrainingCheckpoint? Find(string folder, out IReadOnlyList<string> passedOver, HashSet<string> damaged)
     {
         List<string> problems = [.. Unfinished(folder).Select(path => $"'{Path.GetFileName(path)}' was not finished: the process ended while it was written.")];
         passedOver = problems;
@@ -54,6 +57,7 @@ public sealed class CheckpointFolder
             if (CheckpointManifest.Problem(path) is not { } problem)
                 return TrainingCheckpoint.Read(path);
             problems.Add($"'{Path.GetFileName(path)}' is damaged: {problem}");
+            damaged.Add(path);
         }
 
         return null;
@@ -115,6 +119,7 @@ public sealed class CheckpointFolder
         TensorFiles.Write(Path.Combine(partial, "optimizer"), optimizer);
         TrainingCheckpoint.Write(partial, counters, dataState, metric);
         CheckpointManifest.Write(partial);
+        DirectoryEntries.Flush(Path.Combine(partial, "optimizer"));
         DirectoryEntries.Flush(partial);
         string replaced = $"{target}.{Guid.NewGuid():N}{Partial}";
         if (Directory.Exists(target))
@@ -123,7 +128,8 @@ public sealed class CheckpointFolder
         DirectoryEntries.Flush(_folder);
         if (Directory.Exists(replaced))
             Directory.Delete(replaced, recursive: true);
-        RemoveOld();
+        _damaged.Remove(target);
+        RemoveOld(target);
         return target;
     });
 
@@ -171,20 +177,26 @@ public sealed class CheckpointFolder
             Directory.Delete(dead, recursive: true);
     }
 
-    private void RemoveOld()
+    // A damaged checkpoint takes no place, and goes when it is older than those that stay.
+    private void RemoveOld(string saved)
     {
-        string? best = BestFolder(_folder, _best);
-        string[] newest = [.. Newest(_folder)];
+        string[] complete = [.. Newest(_folder).Where(IsComplete)];
+        string? best = BestFolder(complete, _best);
         // The best takes one of the places, but never that of the newest.
-        int others = best is null || newest.Take(_keep).Contains(best) ? _keep : Math.Max(1, _keep - 1);
-        foreach (string old in newest.Skip(others).Where(path => path != best))
+        int others = best is null || complete.Take(_keep).Contains(best) ? _keep : Math.Max(1, _keep - 1);
+        if (complete.Length <= others)
+            return;
+        foreach (string old in Newest(_folder).SkipWhile(path => path != complete[others]).Where(path => path != best && path != saved))
             Directory.Delete(old, recursive: true);
     }
 
-    private static string? BestFolder(string folder, BestMetric order)
+    // By sizes: what a whole read would find was found when the run started.
+    private bool IsComplete(string checkpoint) => !_damaged.Contains(checkpoint) && CheckpointManifest.Problem(checkpoint, reads: false) is null;
+
+    private static string? BestFolder(IEnumerable<string> checkpoints, BestMetric order)
     {
         (string Folder, double Metric)? best = null;
-        foreach (TrainingCheckpoint checkpoint in List(folder))
+        foreach (TrainingCheckpoint checkpoint in checkpoints.Reverse().Select(TrainingCheckpoint.Read))
         {
             if (checkpoint.Metric is { } metric && (best is null || (order == BestMetric.Lowest ? metric < best.Value.Metric : metric > best.Value.Metric)))
                 best = (checkpoint.Folder, metric);

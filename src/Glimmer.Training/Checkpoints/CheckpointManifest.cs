@@ -11,19 +11,37 @@ internal static class CheckpointManifest
     public const string FileName = "manifest.json";
 
     /// <summary>Lists the files that are there.</summary>
-    public static void Write(string folder)
+    public static void Write(string folder) =>
+        Write(folder, Files(folder).Select(file => (file, new FileInfo(Path.Combine(folder, file)).Length, Hash(Path.Combine(folder, file)))));
+
+    /// <summary>Removes a sub-folder from a checkpoint, first from the manifest: at no moment does the checkpoint count as damaged, and a damaged one stays so.</summary>
+    /// <exception cref="IOException">Manifest or files cannot be written.</exception>
+    public static void Remove(string folder, string subfolder)
+    {
+        string path = Path.Combine(folder, FileName);
+        using (JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path)))
+        {
+            Write(folder, document.RootElement.GetProperty("files").EnumerateArray()
+                .Select(file => (file.GetProperty("name").GetString()!, file.GetProperty("bytes").GetInt64(), file.GetProperty("sha256").GetString()!))
+                .Where(file => !file.Item1.StartsWith(subfolder + "/", StringComparison.Ordinal)));
+        }
+
+        Directory.Delete(Path.Combine(folder, subfolder), recursive: true);
+    }
+
+    private static void Write(string folder, IEnumerable<(string Name, long Bytes, string Hash)> files)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
         {
             json.WriteStartObject();
             json.WriteStartArray("files");
-            foreach (string file in Files(folder))
+            foreach ((string name, long bytes, string hash) in files)
             {
                 json.WriteStartObject();
-                json.WriteString("name", file);
-                json.WriteNumber("bytes", new FileInfo(Path.Combine(folder, file)).Length);
-                json.WriteString("sha256", Hash(Path.Combine(folder, file)));
+                json.WriteString("name", name);
+                json.WriteNumber("bytes", bytes);
+                json.WriteString("sha256", hash);
                 json.WriteEndObject();
             }
 
@@ -35,7 +53,9 @@ internal static class CheckpointManifest
     }
 
     /// <summary>What is wrong with a checkpoint: no manifest, or a file that is not as it says; null when it holds.</summary>
-    public static string? Problem(string folder)
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="reads">Whether the files are read; without it their sizes alone are checked.</param>
+    public static string? Problem(string folder, bool reads = true)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
@@ -46,7 +66,7 @@ internal static class CheckpointManifest
             JsonElement files = document.RootElement.GetProperty("files");
             if (files.GetArrayLength() == 0)
                 return $"{FileName} lists no files.";
-            return files.EnumerateArray().Select(file => Problem(folder, file)).FirstOrDefault(problem => problem is not null);
+            return files.EnumerateArray().Select(file => Problem(folder, file, reads)).FirstOrDefault(problem => problem is not null);
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
@@ -54,7 +74,7 @@ internal static class CheckpointManifest
         }
     }
 
-    private static string? Problem(string folder, JsonElement listed)
+    private static string? Problem(string folder, JsonElement listed, bool reads)
     {
         string name = listed.GetProperty("name").GetString()!;
         var file = new FileInfo(Path.Combine(folder, name));
@@ -63,7 +83,7 @@ internal static class CheckpointManifest
             return $"{name} is missing.";
         if (file.Length != bytes)
             return $"{name} has {file.Length} bytes instead of {bytes}.";
-        return Hash(file.FullName) == listed.GetProperty("sha256").GetString() ? null : $"the content of {name} has changed.";
+        return !reads || Hash(file.FullName) == listed.GetProperty("sha256").GetString() ? null : $"the content of {name} has changed.";
     }
 
     private static IEnumerable<string> Files(string folder) =>

@@ -1,5 +1,6 @@
+using System.Text;
 using System.Text.Json;
-using Glimmer.Formats;
+using Glimmer.Training.Runs;
 
 namespace Glimmer.Training.Checkpoints;
 
@@ -9,12 +10,11 @@ public static class RunArguments
     /// <summary>Name of the file.</summary>
     public const string FileName = "args.json";
 
-    /// <summary>Writes the file.</summary>
-    /// <param name="folder">Folder of the run.</param>
+    /// <summary>The content of the file.</summary>
     /// <param name="model">The model it started from.</param>
     /// <param name="tunerType"><c>lora</c> or <c>full</c>.</param>
     /// <param name="flags">Other flags that were given.</param>
-    public static void Write(string folder, string model, string tunerType, IReadOnlyList<KeyValuePair<string, string>> flags)
+    public static RunSettings Of(string model, string tunerType, IReadOnlyList<KeyValuePair<string, string>> flags)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
@@ -27,7 +27,7 @@ public static class RunArguments
             json.WriteEndObject();
         }
 
-        AtomicFile.WriteAllBytes(Path.Combine(folder, FileName), stream.ToArray());
+        return new RunSettings(FileName, Encoding.UTF8.GetString(stream.ToArray()));
     }
 
     /// <summary>The base model of an adapter: what <c>args.json</c> in its folder or the one above says, else its <c>adapter_config.json</c>.</summary>

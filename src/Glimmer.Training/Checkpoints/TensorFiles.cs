@@ -1,4 +1,5 @@
 using Glimmer.Formats;
+using Glimmer.Quantization;
 using Glimmer.Tensors;
 
 namespace Glimmer.Training.Checkpoints;
@@ -6,16 +7,31 @@ namespace Glimmer.Training.Checkpoints;
 /// <summary>Named fp32 tensors in a safetensors file.</summary>
 internal static class TensorFiles
 {
-    /// <summary>Writes <c>NAME.safetensors</c>.</summary>
-    public static void Write(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors, string name = "model")
+    private const int ChunkFloats = 1 << 20;
+
+    /// <summary>Writes <c>NAME.safetensors</c>; every tensor in fp32, or in the type that <paramref name="typeOf"/> gives its name.</summary>
+    public static void Write(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors, string name = "model", Func<string, DType>? typeOf = null)
     {
         KeyValuePair<string, Tensor>[] list = [.. tensors];
         using var writer = SafetensorsWriter.Create(
-            folder, [.. list.Select(t => new TensorInfo(t.Key, DType.F32, t.Value.Shape))], metadata: new Dictionary<string, string> { ["format"] = "pt" }, name: name);
+            folder, [.. list.Select(t => new TensorInfo(t.Key, typeOf?.Invoke(t.Key) ?? DType.F32, t.Value.Shape))], metadata: new Dictionary<string, string> { ["format"] = "pt" }, name: name);
         foreach ((string key, Tensor value) in list)
         {
             writer.BeginTensor(key);
-            writer.Write(value.Bytes);
+            DType type = typeOf?.Invoke(key) ?? DType.F32;
+            if (type == DType.F32)
+            {
+                writer.Write(value.Bytes);
+                continue;
+            }
+
+            for (long at = 0; at < value.Count; at += ChunkFloats)
+            {
+                ReadOnlySpan<float> values = value.F32.Slice((int)at, (int)Math.Min(ChunkFloats, value.Count - at));
+                byte[] bytes = new byte[type.ByteSize(values.Length)];
+                Quantizer.FromFloat32(type, values, bytes);
+                writer.Write(bytes);
+            }
         }
 
         writer.Complete();

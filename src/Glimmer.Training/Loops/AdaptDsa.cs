@@ -1,6 +1,7 @@
 using Glimmer.Models;
 using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Recipes;
+using Glimmer.Training.Runs;
 
 namespace Glimmer.Training.Loops;
 
@@ -33,7 +34,8 @@ public static class AdaptDsa
     {
         Check(recipe);
         Directory.CreateDirectory(recipe.Output);
-        File.WriteAllText(Path.Combine(recipe.Output, "recipe.yaml"), RecipeFile.Write(recipe, RecipeJson.Default.AdaptationRecipe));
+        using FileStream @lock = RunRecorder.Lock(recipe.Output);
+        RunSettings.Of(recipe, RecipeJson.Default.AdaptationRecipe).Write(recipe.Output);
         string warmUp = Path.Combine(recipe.Output, WarmUpFolder), sparse = Path.Combine(recipe.Output, SparseFolder);
         RunResult first = Pretrain.Run(recipe.StageOf(IndexerStage.WarmUp, Start(recipe), warmUp), threads, progress, stop, notice);
         return first.End == RunEnd.Interrupted ? [first] : [first, Pretrain.Run(recipe.StageOf(IndexerStage.Sparse, first.Checkpoint, sparse), threads, progress, stop, notice)];

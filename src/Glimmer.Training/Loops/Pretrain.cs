@@ -2,12 +2,15 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Glimmer.Data.Mixing;
 using Glimmer.Data.Tokens;
+using Glimmer.Inference;
 using Glimmer.Models;
 using Glimmer.Operations;
+using Glimmer.Tokenization;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Distributed;
 using Glimmer.Training.Recipes;
+using Glimmer.Training.Runs;
 using Glimmer.Training.Schedules;
 
 namespace Glimmer.Training.Loops;
@@ -41,7 +44,6 @@ public static class Pretrain
         {
             Check(recipe);
             Directory.CreateDirectory(recipe.Output);
-            File.WriteAllText(Path.Combine(recipe.Output, "recipe.yaml"), RecipeFile.Write(recipe, RecipeJson.Default.TrainingRecipe));
             if (isNew && !File.Exists(Path.Combine(initial, "config.json"))) // written last
                 ModelInitializer.Write(File.ReadAllText(recipe.Model), initial, recipe.Seed);
         });
@@ -56,12 +58,16 @@ public static class Pretrain
         if (sharesExperts)
             CheckShares(recipe, config, ranks);
         using CausalLm model = checkpoint.LoadModel(c.Team, config, options: new LoadOptions { ExpertShare = sharesExperts ? (ranks.Rank, ranks.Size) : null });
-        var weights = new ModelWeights(model, configJson, recipe.Tokenizer ?? (isNew ? null : start));
+        var weights = new ModelWeights(model, configJson, recipe.Tokenizer ?? (isNew ? null : start), recipe.Save.Weights);
 
         // Data: tokenised shards, mixed, in rows.
-        var sources = recipe.Data.Select(data => (Data: data, Shards: TokenShards.Open(data.Path))).ToList();
+        Tokenizer? tokenizer = TokenizerOf(recipe.Tokenizer ?? start);
+        var sources = recipe.Data.Select(data => (Data: data, Shards: TokenShards.Open(data.Path, tokenizer))).ToList();
         try
         {
+            CheckSameTokenizer(sources);
+            if (recipe.VerifyData && CheckpointFolder.Find(recipe.Output, out _) is null)
+                ranks.OnRoot(() => sources.SelectMany(source => source.Shards.Shards).ToList().ForEach(shard => shard.Verify()));
             foreach ((DataRecipe data, TokenShards shards) in sources)
                 CheckVocabulary(data.Path, shards, model.Config);
             var mixture = new Mixture<int[]>(
@@ -74,11 +80,17 @@ public static class Pretrain
 
             using var trainer = new Trainer(model, c, OptionsOf(recipe), ranks);
             if (recipe.Continue)
+            {
+                if (ModelWeights.HasMasters(start))
+                    weights.Read(start);
                 TrainingCheckpoint.Read(start).Continue(trainer);
-            List<MicroBatch> heldOut = HeldOutOf(recipe, model.Config);
+            }
+
+            List<MicroBatch> heldOut = HeldOutOf(recipe, model.Config, sources, tokenizer);
             var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe))
             {
                 HeldOut = heldOut,
+                OperationsPerToken = TrainingWork.PerToken(model.Config, recipe.SequenceLength, recipe.Mtp.Depths),
                 FurtherFigures = recipe.Indexer.Stage == IndexerStage.Frozen ? null : () => IndexerQuality.Of(model, c, heldOut).Named(),
                 Notice = notice,
             };
@@ -114,6 +126,7 @@ public static class Pretrain
         return new RunOptions
         {
             Folder = recipe.Output,
+            Settings = RunSettings.Of(recipe, RecipeJson.Default.TrainingRecipe),
             Tokens = recipe.Tokens,
             BatchTokens = size.At,
             SaveEvery = recipe.Save.Every,
@@ -127,11 +140,12 @@ public static class Pretrain
         ? new BestFitRows(mixture, recipe.SequenceLength, LongDocuments.Split, recipe.Seed)
         : new CutRows(mixture, recipe.SequenceLength);
 
-    private static List<MicroBatch> HeldOutOf(TrainingRecipe recipe, ModelConfig config)
+    private static List<MicroBatch> HeldOutOf(TrainingRecipe recipe, ModelConfig config, List<(DataRecipe Data, TokenShards Shards)> sources, Tokenizer? tokenizer)
     {
         if (recipe.HeldOut is not { } heldOut)
             return [];
-        using TokenShards shards = TokenShards.Open(heldOut.Path);
+        using TokenShards shards = TokenShards.Open(heldOut.Path, tokenizer);
+        CheckSameTokenizer([sources[0], (new DataRecipe { Path = heldOut.Path }, shards)]);
         CheckVocabulary(heldOut.Path, shards, config);
         // The same rows whatever the seed of a run, so that the losses of several stages can be compared.
         var rows = new CutRows(new Mixture<int[]>([new MixtureSource<int[]>("held_out", shards, 1) { MaxEpochs = 1 }], seed: 0, document => document.Length), recipe.SequenceLength);
@@ -167,6 +181,19 @@ public static class Pretrain
     {
         if (!condition)
             throw new RecipeException(message);
+    }
+
+    // A model without a tokenizer of its own takes ids as they are.
+    private static Tokenizer? TokenizerOf(string folder) => File.Exists(Path.Combine(folder, "tokenizer.json")) ? TokenizerFiles.Open(folder) : null;
+
+    private static void CheckSameTokenizer(IEnumerable<(DataRecipe Data, TokenShards Shards)> sources)
+    {
+        (DataRecipe Data, TokenShards Shards)[] all = [.. sources];
+        foreach ((DataRecipe data, TokenShards shards) in all)
+        {
+            if (shards.Shards[0].TokenizerHash != all[0].Shards.Shards[0].TokenizerHash)
+                throw new RecipeException($"'{data.Path}' was made with another tokenizer than '{all[0].Data.Path}'. Tokenise both with the model's own.");
+        }
     }
 
     private static void CheckVocabulary(string path, TokenShards shards, ModelConfig config)

@@ -1,3 +1,5 @@
+using Glimmer.Training.Runs;
+
 namespace Glimmer.Training.Loops;
 
 /// <summary>How long a run lasts, and what it writes when.</summary>
@@ -5,6 +7,9 @@ public sealed record RunOptions
 {
     /// <summary>Folder of the run: checkpoints, <c>log.jsonl</c>, plots.</summary>
     public required string Folder { get; init; }
+
+    /// <summary>What the run is started with; kept in its folder, and compared when the run goes on. Null keeps nothing.</summary>
+    public RunSettings? Settings { get; init; }
 
     /// <summary>The run ends when so many tokens went through the model; null for no such end.</summary>
     public long? Tokens { get; init; }

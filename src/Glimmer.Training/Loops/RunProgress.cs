@@ -7,7 +7,14 @@ namespace Glimmer.Training.Loops;
 /// <param name="Remaining">Time that the rest takes at this speed; null when the end is not known.</param>
 /// <param name="Evaluation">Figures on held-out rows, after a step that was followed by an evaluation.</param>
 /// <param name="Saved">Folder of the checkpoint of this step; being written still when checkpoints are saved asynchronously.</param>
-public sealed record RunProgress(StepReport Report, double TokensPerSecond, double Share, TimeSpan? Remaining, HeldOutLoss? Evaluation, string? Saved);
+public sealed record RunProgress(StepReport Report, double TokensPerSecond, double Share, TimeSpan? Remaining, HeldOutLoss? Evaluation, string? Saved)
+{
+    /// <summary>Steps of the whole run; null when it ends by tokens.</summary>
+    public long? Steps { get; init; }
+
+    /// <summary>Floating-point operations of the model at this speed over those of the best matrix product on the same threads; null where the work of a token is not known.</summary>
+    public double? ShareOfPeak { get; init; }
+}
 
 /// <summary>How a run ended.</summary>
 public enum RunEnd

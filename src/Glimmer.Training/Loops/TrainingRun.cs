@@ -39,6 +39,9 @@ public sealed class TrainingRun
     /// <summary>Further figures of an evaluation, by name; asked for on the thread that trains, between two steps, on the root alone. Null for none.</summary>
     public Func<IReadOnlyDictionary<string, double>>? FurtherFigures { get; init; }
 
+    /// <summary>Floating-point operations of one token, see <see cref="TrainingWork.PerToken"/>; null leaves the share of the machine's peak out of progress and log.</summary>
+    public double? OperationsPerToken { get; init; }
+
     /// <summary>Clock of log and speed.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
@@ -65,9 +68,14 @@ public sealed class TrainingRun
                 record!.Note(_trainer.Steps, problem);
                 Notice?.Invoke(problem);
             }
+
+            KeepSettings(record!, goesOn: stored is not null);
         });
 
         var speed = new Queue<(long Tokens, double Seconds)>();
+        long began = Time.GetTimestamp();
+        // Where nobody watches nothing is measured.
+        double? peak = progress is not null && !IsComplete && OperationsPerToken is not null ? TrainingWork.PeakPerSecond(_c.Team) * Ranks.Size : null;
         HeldOutLoss? evaluation = null;
         var better = new Improvement();
         foreach ((_, double loss) in record?.Evaluations("valid_loss") ?? [])
@@ -76,9 +84,11 @@ public sealed class TrainingRun
         RunEnd end;
         while (true)
         {
-            if (IsComplete || Ranks.Any(stop.IsCancellationRequested))
+            // Also before the first step: a run that ended early is left as it is.
+            bool isWorse = _options.EarlyStop > 0 && Ranks.Any(Ranks.IsRoot && better.Worse >= _options.EarlyStop);
+            if (IsComplete || isWorse || Ranks.Any(stop.IsCancellationRequested))
             {
-                end = IsComplete ? RunEnd.Complete : RunEnd.Interrupted;
+                end = IsComplete ? RunEnd.Complete : isWorse ? RunEnd.EarlyStop : RunEnd.Interrupted;
                 break;
             }
 
@@ -91,7 +101,12 @@ public sealed class TrainingRun
 
             StepReport report = Step(batch, record, keeper, stored);
             double seconds = Time.GetElapsedTime(start).TotalSeconds;
-            Ranks.OnRoot(() => record!.Step(report, seconds));
+            speed.Enqueue((report.Tokens, seconds));
+            while (speed.Count > 1 && speed.Sum(step => step.Seconds) > SpeedWindowSeconds)
+                speed.Dequeue();
+            RunProgress at = ProgressOf(report, speed.Sum(step => step.Tokens) / speed.Sum(step => step.Seconds), peak);
+            var cost = new StepCost(Environment.WorkingSet, Time.GetElapsedTime(began), at.Remaining, OperationsPerToken * report.Tokens / seconds / peak);
+            Ranks.OnRoot(() => record!.Step(report, seconds, cost));
             keeper.Check();
             saved = null;
             HeldOutLoss? now = null;
@@ -105,15 +120,7 @@ public sealed class TrainingRun
 
             if (IsDue(_options.SaveEvery))
                 saved = keeper.Save(_trainer, _data.State, now?.Loss);
-            speed.Enqueue((report.Tokens, seconds));
-            while (speed.Count > 1 && speed.Sum(step => step.Seconds) > SpeedWindowSeconds)
-                speed.Dequeue();
-            progress?.Report(ProgressOf(report, speed.Sum(step => step.Tokens) / speed.Sum(step => step.Seconds), now, saved));
-            if (_options.EarlyStop > 0 && Ranks.Any(Ranks.IsRoot && better.Worse >= _options.EarlyStop))
-            {
-                end = RunEnd.EarlyStop;
-                break;
-            }
+            progress?.Report(at with { Evaluation = now, Saved = saved });
         }
 
         // A run that was complete before is left as it is.
@@ -169,6 +176,21 @@ public sealed class TrainingRun
         return stored;
     }
 
+    // Exact resume means the same settings: what differs is said, by key. Written under the lock of the record.
+    private void KeepSettings(RunRecorder record, bool goesOn)
+    {
+        if (_options.Settings is not { } settings)
+            return;
+        if (goesOn && settings.ChangesSince(_options.Folder) is { Count: > 0 } changes)
+        {
+            string note = $"The run goes on with other settings than it had: {string.Join(", ", changes.Take(8))}{(changes.Count > 8 ? string.Create(CultureInfo.InvariantCulture, $" and {changes.Count - 8} more") : "")}.";
+            record.Note(_trainer.Steps, note);
+            Notice?.Invoke(note);
+        }
+
+        settings.Write(_options.Folder);
+    }
+
     // Ranks that start from different places would train different models without a word.
     private void CheckSameStart()
     {
@@ -192,12 +214,12 @@ public sealed class TrainingRun
         return figures;
     }
 
-    private RunProgress ProgressOf(StepReport report, double tokensPerSecond, HeldOutLoss? evaluation, string? saved)
+    private RunProgress ProgressOf(StepReport report, double tokensPerSecond, double? peak)
     {
         double share = _options.Tokens is { } tokens ? (double)_trainer.TokensSeen / tokens : _options.Steps is { } steps ? (double)_trainer.Steps / steps : double.NaN;
         double? left = _options.Tokens is { } all ? all - _trainer.TokensSeen : _options.Steps is { } last ? (last - _trainer.Steps) * (double)report.Tokens : null;
         TimeSpan? remaining = left is { } rest && tokensPerSecond > 0 ? TimeSpan.FromSeconds(Math.Max(0, rest) / tokensPerSecond) : null;
-        return new RunProgress(report, tokensPerSecond, Math.Min(1, share), remaining, evaluation, saved);
+        return new RunProgress(report, tokensPerSecond, Math.Min(1, share), remaining, null, null) { Steps = _options.Steps, ShareOfPeak = OperationsPerToken * tokensPerSecond / peak };
     }
 
     // Evaluations in a row that were no better than the best one.

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using Glimmer.Formats;
 using Glimmer.Training.Runs;
 
 namespace Glimmer.Training.Plots;
@@ -27,7 +29,7 @@ public static class RunPlots
         foreach (RunPlot plot in Of([("", RunHistory.Read(run))]))
         {
             files.Add(Path.Combine(folder, plot.Name + ".svg"));
-            File.WriteAllText(files[^1], plot.Draw(true));
+            AtomicFile.WriteAllBytes(files[^1], Encoding.UTF8.GetBytes(plot.Draw(true)));
         }
 
         return files;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Glimmer.Training.Batching;
+using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Schedules;
 
@@ -39,6 +40,9 @@ public sealed record TrainingRecipe
 
     /// <summary>Where text comes from.</summary>
     public IReadOnlyList<DataRecipe> Data { get; set; } = [];
+
+    /// <summary>Whether shards are read as a whole and compared with their hashes before the first step of a run.</summary>
+    public bool VerifyData { get; set; } = true;
 
     /// <summary>Rows to measure the loss on, which are not trained on.</summary>
     public HeldOutRecipe? HeldOut { get; set; }
@@ -256,6 +260,9 @@ public sealed record SaveRecipe
     /// <summary>Checkpoints that stay.</summary>
     public int Keep { get; set; } = 2;
 
+    /// <summary>How weights are stored: <c>float32</c>, or <c>bfloat16</c>, with the fp32 weights that training goes on from beside the optimizer.</summary>
+    public WeightStorage Weights { get; set; }
+
     /// <summary>Whether training goes on while one is written.</summary>
     public bool Asynchronous { get; set; }
 }
@@ -263,7 +270,7 @@ public sealed record SaveRecipe
 /// <summary>Generated JSON code of recipes.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    Converters = [typeof(SnakeCaseNames<RowPacking>), typeof(SnakeCaseNames<LearningRateShape>), typeof(SnakeCaseNames<MatrixRule>), typeof(SnakeCaseNames<NotFiniteGradient>), typeof(SnakeCaseNames<IndexerStage>)])]
+    Converters = [typeof(SnakeCaseNames<RowPacking>), typeof(SnakeCaseNames<LearningRateShape>), typeof(SnakeCaseNames<MatrixRule>), typeof(SnakeCaseNames<NotFiniteGradient>), typeof(SnakeCaseNames<WeightStorage>), typeof(SnakeCaseNames<IndexerStage>)])]
 [JsonSerializable(typeof(TrainingRecipe))]
 [JsonSerializable(typeof(AdaptationRecipe))]
 internal sealed partial class RecipeJson : JsonSerializerContext;

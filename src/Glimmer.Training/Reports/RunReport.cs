@@ -100,7 +100,7 @@ public static class RunReport
         return rows.Length == 0 ? "<p>No step was taken yet.</p>\n" : ReportHtml.Table(["<figure", "<run", "#at the end", "#lowest", "#highest"], rows);
 
         static bool IsShown(string name) =>
-            name is "loss" or "objective" or "grad_norm" or "lr" or "tokens_per_second" || name.StartsWith("mtp_loss/", StringComparison.Ordinal) || name.StartsWith("balance_loss/", StringComparison.Ordinal);
+            name is "loss" or "objective" or "grad_norm" or "lr" or "tokens_per_second" or "share_of_peak" or "memory_bytes" || name.StartsWith("mtp_loss/", StringComparison.Ordinal) || name.StartsWith("balance_loss/", StringComparison.Ordinal);
     }
 
     private static string PlotsOf(IReadOnlyList<ReportRun> runs)
@@ -159,7 +159,7 @@ public static class RunReport
         IReadOnlyList<string>[] rows =
         [
             .. run.History.Notes.Select(note => (note.Steps, note.Time, note.Text))
-                .Concat(run.History.Steps.Where(step => step.SkippedBecauseOf is not null).Select(step => (Steps: step.Step + 1, step.Time, Text: $"Skipped: the gradient of '{step.SkippedBecauseOf}' is not finite.")))
+                .Concat(run.History.Steps.Where(step => step.SkippedBecauseOf is not null).Select(step => (Steps: step.Step + 1, step.Time, Text: $"Skipped: '{step.SkippedBecauseOf}' is not finite.")))
                 .OrderBy(note => note.Steps)
                 .Select(note => (IReadOnlyList<string>)[ReportHtml.Count(note.Steps), note.Time?.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture) ?? "-", note.Text]),
         ];

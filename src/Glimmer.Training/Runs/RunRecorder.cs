@@ -18,6 +18,13 @@ public sealed record RunRecorderOptions
     public TimeProvider? Time { get; init; }
 }
 
+/// <summary>What training has taken from the machine after a step.</summary>
+/// <param name="MemoryBytes">Memory of the process.</param>
+/// <param name="Elapsed">Time since the process began to train.</param>
+/// <param name="Remaining">Time that the rest takes at the present speed; null when the end is not known.</param>
+/// <param name="ShareOfPeak">As in <see cref="Loops.RunProgress.ShareOfPeak"/>.</param>
+public readonly record struct StepCost(long MemoryBytes, TimeSpan Elapsed, TimeSpan? Remaining, double? ShareOfPeak);
+
 /// <summary>Everything a loop says about itself goes through here: the log, event files, at the end the plots.</summary>
 /// <remarks>
 /// Used by the thread that trains, alone. Nothing is lost when the process dies: each line of the log is with the operating system when the call returns.
@@ -63,11 +70,12 @@ public sealed class RunRecorder : IDisposable
     /// <summary>Records a step.</summary>
     /// <param name="report">What it did.</param>
     /// <param name="seconds">How long it took.</param>
+    /// <param name="cost">What it took from the machine; null where that is not known.</param>
     /// <exception cref="IOException">The disk is full.</exception>
-    public void Step(StepReport report, double seconds)
+    public void Step(StepReport report, double seconds, StepCost? cost = null)
     {
         Start();
-        _log.Write(report, seconds);
+        _log.Write(report, seconds, cost);
         _events?.Write(report.Step, Scalars(report, seconds));
         _events?.Flush();
     }
@@ -79,7 +87,8 @@ public sealed class RunRecorder : IDisposable
     {
         Start();
         _log.WriteEvaluation(steps, figures);
-        _events?.Write(steps, figures.Select(figure => KeyValuePair.Create("eval/" + figure.Key, figure.Value)));
+        // At the last step: a reader of event files drops what lies at the step where a run goes on.
+        _events?.Write(Math.Max(0, steps - 1), figures.Select(figure => KeyValuePair.Create("eval/" + figure.Key, figure.Value)));
         _events?.Flush();
     }
 
@@ -107,8 +116,9 @@ public sealed class RunRecorder : IDisposable
         _lock.Dispose();
     }
 
-    // The lock goes with the process, also when that is killed; the file stays.
-    private static FileStream Lock(string run)
+    /// <summary>Keeps other processes from a run. The lock goes with the process, also when that is killed; the file stays.</summary>
+    /// <exception cref="IOException">Another process has it.</exception>
+    internal static FileStream Lock(string run)
     {
         string path = Path.Combine(run, "run.lock");
         try

@@ -4,19 +4,16 @@ using Glimmer.Training.Loops;
 namespace Glimmer.Training.Runs;
 
 /// <summary>Where a run stands, in one line: step, share, loss, KL of the indexers, gradient norm, learning rate, balance, speed, share of the machine's peak, time left.</summary>
-/// <param name="totalSteps">Steps of the whole run; null when it ends by tokens.</param>
-/// <param name="operationsPerToken">Floating-point operations of training on one token, see <see cref="TrainingWork"/>; null hides the share of the peak.</param>
-/// <param name="peakOperationsPerSecond">What the threads that train can do at best, measured; null hides the share.</param>
-public sealed class StepLine(long? totalSteps = null, double? operationsPerToken = null, double? peakOperationsPerSecond = null)
+public static class StepLine
 {
     /// <summary>Describes a step.</summary>
-    public string Of(RunProgress progress)
+    public static string Of(RunProgress progress)
     {
         StepReport report = progress.Report;
         var culture = CultureInfo.InvariantCulture;
         var parts = new List<string>
         {
-            totalSteps is { } most ? string.Create(culture, $"step {report.Step + 1}/{most}") : string.Create(culture, $"step {report.Step + 1}"),
+            progress.Steps is { } most ? string.Create(culture, $"step {report.Step + 1}/{most}") : string.Create(culture, $"step {report.Step + 1}"),
         };
         if (double.IsFinite(progress.Share))
             parts.Add(string.Create(culture, $"{progress.Share * 100:0} %"));
@@ -30,12 +27,12 @@ public sealed class StepLine(long? totalSteps = null, double? operationsPerToken
         if (report.Experts.Count > 0)
             parts.Add(string.Create(culture, $"MaxVio {report.Experts.Max(load => load.MaxVio):0.00}"));
         parts.Add($"{Short(progress.TokensPerSecond)} tokens/s");
-        if (operationsPerToken * progress.TokensPerSecond / peakOperationsPerSecond is { } peak)
+        if (progress.ShareOfPeak is { } peak)
             parts.Add(string.Create(culture, $"{peak * 100:0} % of peak"));
         if (progress.Remaining is { } left)
             parts.Add("left " + Clock(left));
         if (report.SkippedBecauseOf is { } name)
-            parts.Add($"skipped: the gradient of '{name}' is not finite");
+            parts.Add($"skipped: '{name}' is not finite");
         return string.Join("  ", parts);
     }
 

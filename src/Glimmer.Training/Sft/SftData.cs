@@ -29,6 +29,9 @@ public sealed class SftData
     /// <summary>Every bad record with its file, its line and its fault.</summary>
     public IReadOnlyList<BadRecord> Bad { get; }
 
+    /// <summary>Records with an answer that was rejected, which supervised fine-tuning does not read.</summary>
+    public int RejectedResponses { get; private set; }
+
     /// <summary>Most tokens of a sample.</summary>
     public int MaxLength { get; }
 
@@ -48,7 +51,7 @@ public sealed class SftData
         using Checkpoint checkpoint = Checkpoint.Open(options.Model);
         int maxLength = Math.Min(options.MaxLength ?? int.MaxValue, checkpoint.Config.MaxPositionEmbeddings);
         var builder = new SftSampleBuilder(tokenizer, template, SampleOptions(options, template));
-        SftDataset all = SftDataset.Read(options.Dataset), validation = SftDataset.Read(options.ValidationDataset);
+        SftDataset all = SftDataset.Read(options.Dataset, options.Rows.Seed), validation = SftDataset.Read(options.ValidationDataset, options.Rows.Seed);
         (IReadOnlyList<SftRecord> train, IReadOnlyList<SftRecord> heldOut) = all.Split(options.SplitDatasetRatio, options.Rows.Seed);
         var data = new SftData(
             options,
@@ -57,6 +60,7 @@ public sealed class SftData
             SftSamples.Build([.. heldOut, .. validation.Records], builder, maxLength, options.Truncation, cancellation),
             [.. all.Bad, .. validation.Bad],
             maxLength);
+        data.RejectedResponses = all.Records.Count(record => record.RejectedResponse is not null);
         if (options.Strict && data.Bad.Count > 0)
             throw new FormatException($"{data.Bad[0].Place}: {data.Bad[0].Reason}{(data.Bad.Count > 1 ? $" ({data.Bad.Count - 1} more bad records)" : "")}");
         return data;

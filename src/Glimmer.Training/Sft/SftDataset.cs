@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Glimmer.Data.Mixing;
 
 namespace Glimmer.Training.Sft;
 
@@ -11,11 +12,15 @@ namespace Glimmer.Training.Sft;
 /// <param name="Bad">The others, each with its reason.</param>
 public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<BadRecord> Bad)
 {
+    // What stands for bytes that are no UTF-8.
+    private const char Undecoded = '\uFFFD';
+
     /// <summary>Reads files: <c>.jsonl</c> (one record a line), <c>.json</c> (a list), <c>.csv</c> (with a header), <c>.txt</c> (one text a line).</summary>
-    /// <param name="sources">Paths; <c>path#n</c> takes n records, in turn from the beginning again when the file has fewer.</param>
+    /// <param name="sources">Paths; <c>path#n</c> takes n records: a sample in the order of the file, or, when it has fewer, all of them as often as they go into n and a sample of the rest.</param>
+    /// <param name="seed">Seed of samples.</param>
     /// <exception cref="IOException">A file is missing or cannot be read.</exception>
     /// <exception cref="FormatException">A path names no known format, or its number of records is wrong.</exception>
-    public static SftDataset Read(IEnumerable<string> sources)
+    public static SftDataset Read(IEnumerable<string> sources, ulong seed = 42)
     {
         ArgumentNullException.ThrowIfNull(sources);
         var records = new List<SftRecord>();
@@ -29,10 +34,11 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
             if (!File.Exists(path))
                 throw new FileNotFoundException($"There is no data file '{path}'. Data sets are local files: .jsonl, .json, .csv or .txt.");
             int first = records.Count;
+            var isUtf8 = new Lazy<bool>(() => IsUtf8(path));
             foreach ((int line, Func<JsonElement> parse, string text) in Rows(path))
-                Add(new RecordPlace(path, line), parse, text, records, bad);
+                Add(new RecordPlace(path, line), parse, text, isUtf8, records, bad);
             if (count is { } asked)
-                Take(records, first, asked);
+                Take(records, first, asked, seed);
         }
 
         return new SftDataset(records, bad);
@@ -57,10 +63,12 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
         return (train, heldOut);
     }
 
-    private static void Add(RecordPlace place, Func<JsonElement> parse, string text, List<SftRecord> records, List<BadRecord> bad)
+    private static void Add(RecordPlace place, Func<JsonElement> parse, string text, Lazy<bool> isUtf8, List<SftRecord> records, List<BadRecord> bad)
     {
         try
         {
+            if (text.Contains(Undecoded, StringComparison.Ordinal) && !isUtf8.Value)
+                throw new FormatException("the bytes are no UTF-8");
             records.Add(SftRecordParser.Parse(parse(), place) with { Hash = Hash(Encoding.UTF8.GetBytes(text)) });
         }
         catch (JsonException error)
@@ -70,6 +78,10 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
         catch (FormatException error)
         {
             bad.Add(new BadRecord(place, error.Message));
+        }
+        catch (InvalidOperationException)
+        {
+            bad.Add(new BadRecord(place, "a text holds half of a surrogate pair, which is no text"));
         }
     }
 
@@ -90,6 +102,24 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
             number++;
             if (!string.IsNullOrWhiteSpace(line))
                 yield return (number, line);
+        }
+    }
+
+    private static bool IsUtf8(string path)
+    {
+        using var reader = new StreamReader(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
+        var text = new char[1 << 16];
+        try
+        {
+            while (reader.Read(text) > 0)
+            {
+            }
+
+            return true;
+        }
+        catch (DecoderFallbackException)
+        {
+            return false;
         }
     }
 
@@ -154,13 +184,16 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
         return Parse(Encoding.UTF8.GetString(stream.ToArray()));
     }
 
-    private static void Take(List<SftRecord> records, int first, int count)
+    private static void Take(List<SftRecord> records, int first, int count, ulong seed)
     {
-        int have = records.Count - first;
-        if (count < have)
-            records.RemoveRange(first + count, have - count);
-        for (int i = have; i < count && have > 0; i++)
-            records.Add(records[first + (i % have)]);
+        SftRecord[] all = [.. records.Skip(first)];
+        records.RemoveRange(first, all.Length);
+        if (all.Length == 0)
+            return;
+        for (int whole = count / all.Length; whole > 0; whole--)
+            records.AddRange(all);
+        var order = new ShuffledOrder(all.Length, seed);
+        records.AddRange(Enumerable.Range(0, count % all.Length).Select(i => order.At(0, i)).Order().Select(i => all[i]));
     }
 
     private static ulong Hash(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(bytes));

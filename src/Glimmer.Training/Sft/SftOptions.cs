@@ -1,6 +1,8 @@
 using Glimmer.Models;
+using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Optimizers;
+using Glimmer.Training.Schedules;
 
 namespace Glimmer.Training.Sft;
 
@@ -15,6 +17,12 @@ public enum RateDecay
 
     /// <summary>It does not fall.</summary>
     Constant,
+
+    /// <summary>It stays, and falls over the last steps alone (WSD).</summary>
+    WarmupStableDecay,
+
+    /// <summary>With the root of the steps: <c>peak sqrt(warmup / step)</c>.</summary>
+    InverseSquareRoot,
 }
 
 /// <summary>A run of supervised fine-tuning. Defaults are those of ms-swift where it has the option.</summary>
@@ -23,7 +31,7 @@ public sealed record SftOptions
     /// <summary>Folder or file of the model to start from; also one under Megatron-core's names.</summary>
     public required string Model { get; init; }
 
-    /// <summary>Data files; <c>path#n</c> takes n records.</summary>
+    /// <summary>Data files; <c>path#n</c> takes a sample of n records.</summary>
     public IReadOnlyList<string> Dataset { get; init; } = [];
 
     /// <summary>Data files that are held out as a whole.</summary>
@@ -89,6 +97,15 @@ public sealed record SftOptions
     /// <summary>How the learning rate falls.</summary>
     public RateDecay Decay { get; init; } = RateDecay.Cosine;
 
+    /// <summary>Steps of the fall of <see cref="RateDecay.WarmupStableDecay"/>; null for a tenth of all.</summary>
+    public int? StableDecaySteps { get; init; }
+
+    /// <summary>Shape of that fall.</summary>
+    public DecayShape StableDecayShape { get; init; } = DecayShape.Exponential;
+
+    /// <summary>What a step does whose gradient is not finite.</summary>
+    public NotFiniteGradient NotFinite { get; init; } = NotFiniteGradient.Stop;
+
     /// <summary>Rule of the matrices. Adapters always use AdamW.</summary>
     public MatrixRule Optimizer { get; init; } = MatrixRule.AdamW;
 
@@ -109,6 +126,9 @@ public sealed record SftOptions
 
     /// <summary>Folder of the run, and when evaluations and checkpoints are made. Steps are set from the data unless given.</summary>
     public required RunOptions Run { get; init; }
+
+    /// <summary>How checkpoints store the weights of a model that is trained as a whole. Factors of adapters are stored in fp32.</summary>
+    public WeightStorage Storage { get; init; }
 
     /// <summary>Whether checkpoints lose the optimizer's state when the run is over: small, but nothing goes on from them.</summary>
     public bool DropOptimizer { get; init; }

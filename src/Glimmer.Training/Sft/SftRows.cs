@@ -20,8 +20,8 @@ public sealed record SftRowOptions
     /// <summary>Rows of a step.</summary>
     public int GlobalBatchSize { get; init; } = 16;
 
-    /// <summary>Times that the data is gone through; may be a fraction.</summary>
-    public double Epochs { get; init; } = 3;
+    /// <summary>Times that the data is gone through; may be a fraction. Null for as often as the steps of the run need.</summary>
+    public double? Epochs { get; init; } = 3;
 
     /// <summary>Whether rows come in another order every epoch, else in that of the data.</summary>
     public bool Shuffle { get; init; } = true;
@@ -69,7 +69,7 @@ public sealed class SftRows : IBatchSource
     /// <summary>Tokens of an epoch.</summary>
     public long TokenCount => _rows.Sum(row => row.Sum(document => (long)document.Tokens.Length));
 
-    /// <summary>Steps of the whole run: <c>ceil(rows * epochs / global batch)</c>.</summary>
+    /// <summary>Steps of all epochs: <c>ceil(rows * epochs / global batch)</c>.</summary>
     public long Steps => (TotalRows + _options.GlobalBatchSize - 1) / _options.GlobalBatchSize;
 
     /// <inheritdoc/>
@@ -87,7 +87,7 @@ public sealed class SftRows : IBatchSource
         }
     }
 
-    private long TotalRows => (long)Math.Ceiling(_rows.Count * _options.Epochs - 1e-9);
+    private long TotalRows => _options.Epochs is { } epochs ? (long)Math.Ceiling((_rows.Count * epochs) - 1e-9) : long.MaxValue / 2;
 
     /// <inheritdoc/>
     public IReadOnlyList<MicroBatch>? Next(long tokens)

@@ -5,6 +5,7 @@ using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Objectives;
 using Glimmer.Training.Optimizers;
+using Glimmer.Training.Runs;
 using Glimmer.Training.Schedules;
 
 namespace Glimmer.Training.Sft;
@@ -74,7 +75,12 @@ public sealed class SftRun : IDisposable
     /// <exception cref="IOException">A checkpoint cannot be written.</exception>
     public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default, Action<string>? notice = null)
     {
-        var run = new TrainingRun(_trainer, _loaded.Compute, _rows, Weights(), _options.Run with { Steps = Steps }) { HeldOut = _data.HeldOutBatches(), Notice = notice };
+        var run = new TrainingRun(_trainer, _loaded.Compute, _rows, Weights(), _options.Run with { Steps = Steps }) 
+        {
+            HeldOut = _data.HeldOutBatches(),
+            Notice = notice,
+            OperationsPerToken = TrainingWork.PerToken(Model.Config, (int)Math.Max(1, _rows.TokenCount / _data.Train.Samples.Count), _options.NextTokenDepths, isFrozen: _adapter is not null),
+        };
         RunResult result = run.Run(progress, stop);
         if (_options.DropOptimizer && result.End != RunEnd.Interrupted)
             DropOptimizer();
@@ -119,7 +125,7 @@ public sealed class SftRun : IDisposable
         if (_adapter is not null)
             return new AdapterWeights(_adapter, Path.GetFullPath(_options.Model));
         using Checkpoint source = Checkpoint.Open(_options.Model);
-        return new ModelWeights(Model, source);
+        return new ModelWeights(Model, source, _options.Storage);
     }
 
     private TrainerOptions TrainerOptions()
@@ -132,11 +138,14 @@ public sealed class SftRun : IDisposable
             {
                 RateDecay.Linear => LearningRates.Linear(peak, _options.MinLearningRate, warmup, steps),
                 RateDecay.Constant => LearningRates.Constant(peak, warmup),
+                RateDecay.WarmupStableDecay => LearningRates.WarmupStableDecay(_options.StableDecayShape, peak, _options.MinLearningRate, warmup, _options.StableDecaySteps ?? Math.Ceiling(0.1 * steps), steps),
+                RateDecay.InverseSquareRoot => LearningRates.InverseSquareRoot(peak, _options.MinLearningRate, warmup, Math.Max(1, warmup)),
                 _ => LearningRates.Cosine(peak, _options.MinLearningRate, warmup, steps),
             },
             Unit = ScheduleUnit.Steps,
             Optimizer = new OptimizerOptions { Matrices = _options.Optimizer, AdamW = _options.AdamW, WeightDecay = _options.WeightDecay },
             ClipNorm = _options.ClipNorm,
+            NotFinite = _options.NotFinite,
             BalanceWeight = _options.BalanceWeight,
             RecomputeBlocks = _options.Recompute,
             Parameters = _options.Parameters,
@@ -150,17 +159,12 @@ public sealed class SftRun : IDisposable
         };
     }
 
-    // The manifest is written anew, so that the weights still count as complete.
     private void DropOptimizer()
     {
-        foreach (string checkpoint in Directory.EnumerateDirectories(_options.Run.Folder, "checkpoint-*"))
+        foreach (TrainingCheckpoint checkpoint in CheckpointFolder.List(_options.Run.Folder))
         {
-            string optimizer = Path.Combine(checkpoint, "optimizer");
-            if (!Directory.Exists(optimizer))
-                continue;
-            Directory.Delete(optimizer, recursive: true);
-            File.Delete(Path.Combine(checkpoint, CheckpointManifest.FileName));
-            CheckpointManifest.Write(checkpoint);
+            if (Directory.Exists(Path.Combine(checkpoint.Folder, "optimizer")) && CheckpointManifest.Problem(checkpoint.Folder, reads: false) is null)
+                CheckpointManifest.Remove(checkpoint.Folder, "optimizer");
         }
     }
 }

@@ -201,7 +201,7 @@ public static class CheckpointConverter
         {
             string path = Path.Combine(from, name);
             if (File.Exists(path))
-                File.Copy(path, Path.Combine(to, name));
+                AtomicFile.WriteAllBytes(Path.Combine(to, name), File.ReadAllBytes(path)); // a copy that is on the disk
         }
     }
 

@@ -10,7 +10,7 @@ namespace Glimmer.Tests.Cli;
 public class SftFlagsGoldenTests
 {
     // Ours alone: a default of our own, or nothing of the kind there.
-    private static readonly string[] s_ours = ["special_tokens_in_text", "publish", "threads", "dry_run", "dry_run_samples"];
+    private static readonly string[] s_ours = ["not_finite", "special_tokens_in_text", "publish", "threads", "dry_run", "dry_run_samples"];
 
     [SkippableFact]
     public void Every_flag_has_a_name_of_ms_swift()

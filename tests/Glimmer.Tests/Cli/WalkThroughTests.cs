@@ -91,11 +91,72 @@ public class WalkThroughTests
     [InlineData("--loss_scale", "some", "has the part 'some'")]
     [InlineData("--packing", "maybe", "--packing is 'maybe'; expected true or false")]
     [InlineData("--tuner_type", "adalora", "expected one of lora, full")]
+    [InlineData("--optim", "muon", "is for --tuner_type full")]
+    [InlineData("--early_stop_interval", "2", "needs held-out samples")]
+    [InlineData("--lr_decay_style", "wsd", "expected one of cosine, linear, constant, WSD")]
     public void A_wrong_flag_is_refused(string flag, string value, string reason)
     {
-        CommandRun run = CommandRun.Of("sft", "--model", "x", "--dataset", "y.jsonl", "--output_dir", "z", flag, value);
-        Assert.Equal(ExitCodes.Usage, run.ExitCode);
-        Assert.Contains(reason, run.Error, StringComparison.Ordinal);
+        foreach (string[] before in (string[][])[[], ["--moe_grouped_gemm", "true"], ["--target_modules", "linear_qkv"]])
+        {
+            CommandRun run = CommandRun.Of(["sft", "--model", "x", "--dataset", "y.jsonl", "--output_dir", "z", .. before, flag, value]);
+            Assert.Equal(ExitCodes.Usage, run.ExitCode);
+            Assert.Contains(reason, run.Error, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_flag_on_the_command_line_wins_in_either_spelling()
+    {
+        using var temporary = new TemporaryFolder();
+        string model = Model(temporary), data = Data(temporary["train.jsonl"]);
+        File.WriteAllText(temporary["recipe.yaml"], $"model: {model}\ndataset: {data}\nadd_version: false\nsave: {temporary["other"]}\nlr: 1e-3\ntarget_modules: linear_qkv\nmax_length: 128\n");
+        CommandRun.Of("sft", temporary["recipe.yaml"], "--output-dir", temporary["run"], "--learning-rate", "0", "--max-steps", "1", "--threads", "1").Succeeded();
+        Assert.False(Directory.Exists(temporary["other"]));
+        Assert.Contains("\"lr\":0,", File.ReadLines(Path.Combine(temporary["run"], "log.jsonl")).First(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Steps_that_are_given_win_over_epochs_and_a_run_goes_on_from_its_newest_checkpoint_alone()
+    {
+        using var temporary = new TemporaryFolder();
+        string model = Model(temporary), data = Data(temporary["train.jsonl"]);
+        string[] flags = ["sft", "--model", model, "--dataset", data, "--target_modules", "linear_qkv", "--max_length", "128", "--global_batch_size", "4", "--threads", "1"];
+        Assert.Contains("checkpoint-7: 7 steps", CommandRun.Of([.. flags, "--output_dir", temporary["run"], "--add_version", "false", "--max_steps", "7", "--save_steps", "4", "--lr", "1e-3"]).Succeeded().Output, StringComparison.Ordinal);
+
+        CommandRun older = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["run/checkpoint-4"]]);
+        Assert.Equal(ExitCodes.Usage, older.ExitCode);
+        Assert.Contains("goes on from its newest checkpoint, 'checkpoint-7'", older.Error, StringComparison.Ordinal);
+        CommandRun both = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["run"], "--finetune", "true"]);
+        Assert.Contains("Leave one out", both.Error, StringComparison.Ordinal);
+        CommandRun resumed = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["run/checkpoint-7"], "--max_steps", "8", "--lr", "2e-3"]).Succeeded();
+        Assert.Contains("checkpoint-8: 8 steps", resumed.Output, StringComparison.Ordinal);
+        Assert.Contains("other settings than it had: learning_rate \"1e-3\" -> \"2e-3\", max_steps \"7\" -> \"8\"", resumed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Exist_ok_replaces_a_folder_when_the_new_one_is_complete_and_never_its_source()
+    {
+        using var temporary = new TemporaryFolder();
+        string model = Model(temporary), output = temporary["out"];
+        CommandRun.Of("export", "--model", model, "--to_mcore", "true", "--output_dir", output).Succeeded();
+        CommandRun.Of("export", "--model", model, "--to_hf", "true", "--output_dir", output, "--exist_ok", "true", "--test_convert_precision", "true").Succeeded();
+        using (Checkpoint replaced = Checkpoint.Open(output))
+            Assert.Equal("glm4_moe", replaced.Config.ModelType);
+        Assert.False(File.Exists(Path.Combine(output, "latest_checkpointed_iteration.txt")));
+
+        foreach (string target in (string[])[model, model + "/", temporary["model/sub"]])
+        {
+            Directory.CreateDirectory(target);
+            CommandRun same = CommandRun.Of("export", "--model", model, "--to_hf", "true", "--output_dir", target, "--exist_ok", "true");
+            Assert.Equal(ExitCodes.Usage, same.ExitCode);
+            Assert.Contains("Choose another --output_dir", same.Error, StringComparison.Ordinal);
+        }
+
+        // A source that cannot be converted leaves the old output as it is.
+        File.WriteAllText(temporary["model/config.json"], "{}");
+        Assert.NotEqual(0, CommandRun.Of("export", "--model", model, "--to_hf", "true", "--output_dir", output, "--exist_ok", "true").ExitCode);
+        Assert.True(File.Exists(Path.Combine(output, "model.safetensors")));
+        Assert.Equal([output], Directory.GetDirectories(Path.GetDirectoryName(output)!, "out*"));
     }
 
     // A random bf16 model with tokenizer and template of the embedded one.

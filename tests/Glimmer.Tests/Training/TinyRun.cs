@@ -70,10 +70,10 @@ internal static class TinyRun
     public static MicroBatch[] Batch(CutRows data) => [new([data.Next()!, data.Next()!]), new([data.Next()!, data.Next()!])];
 
     /// <summary>Writes documents of up to 90 tokens in which a token is followed by the next one or the one after.</summary>
-    public static void WriteShard(string path, int vocabulary)
+    public static void WriteShard(string path, int vocabulary, byte tokenizer = 0)
     {
         var random = new Random(7);
-        using var writer = new TokenShardWriter(path, vocabulary, 0, new byte[32]);
+        using var writer = new TokenShardWriter(path, vocabulary, 0, [.. Enumerable.Repeat(tokenizer, 32)]);
         for (int i = 0; i < 60; i++)
         {
             var tokens = new int[random.Next(1, 90)];

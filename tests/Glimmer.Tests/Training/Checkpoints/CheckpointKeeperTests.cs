@@ -134,6 +134,60 @@ public class CheckpointKeeperTests
     }
 
     [Fact]
+    public void A_damaged_checkpoint_takes_no_place_of_a_complete_one()
+    {
+        using var run = new Run(keep: 2);
+        double[] losses = [1.0, 2.0, 3.0];
+        for (int i = 0; i < 3; i++)
+        {
+            run.Steps(1);
+            run.Folder.Save(run.Trainer, run.DataState, losses[i]);
+        }
+
+        Assert.Equal(["checkpoint-1", "checkpoint-3"], run.Names); // the best and the newest
+        // Of the same size, so that only a whole read finds it.
+        string weights = Path.Combine(run.Path, "checkpoint-3", "model.safetensors");
+        byte[] bytes = File.ReadAllBytes(weights);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(weights, bytes);
+        run.Folder.Restore(run.Folder.Find(out _)!, run.Trainer);
+        run.Steps(1);
+        Assert.Equal("checkpoint-2", Path.GetFileName(run.Folder.Save(run.Trainer, run.DataState, 4.0)));
+        Assert.Equal(["checkpoint-1", "checkpoint-2", "checkpoint-3"], run.Names);
+        Assert.Equal(2, run.Folder.Latest!.Steps);
+        run.Steps(1);
+        run.Folder.Save(run.Trainer, run.DataState, 5.0); // in place of the damaged one
+        Assert.Equal(["checkpoint-1", "checkpoint-3"], run.Names);
+        Assert.Equal(3, run.Folder.Latest!.Steps);
+
+        // A state that cannot be read does not end the saves that follow.
+        File.WriteAllText(Path.Combine(run.Path, "checkpoint-1", "trainer_state.json"), "{");
+        run.Steps(1);
+        run.Folder.Save(run.Trainer, run.DataState, 6.0);
+        run.Steps(1);
+        run.Folder.Save(run.Trainer, run.DataState, 7.0);
+        Assert.Equal(5, run.Folder.Latest!.Steps);
+        Assert.DoesNotContain("checkpoint-1", run.Names);
+    }
+
+    [Fact]
+    public void A_checkpoint_that_loses_its_optimizer_stays_complete_and_a_damaged_one_stays_damaged()
+    {
+        using var run = new Run();
+        run.Steps(1);
+        string checkpoint = run.Folder.Save(run.Trainer, run.DataState);
+        CheckpointManifest.Remove(checkpoint, "optimizer");
+        Assert.False(Directory.Exists(Path.Combine(checkpoint, "optimizer")));
+        Assert.Null(CheckpointManifest.Problem(checkpoint));
+
+        run.Steps(1);
+        string broken = run.Folder.Save(run.Trainer, run.DataState);
+        File.AppendAllText(Path.Combine(broken, "config.json"), " ");
+        CheckpointManifest.Remove(broken, "optimizer");
+        Assert.Contains("config.json has", CheckpointManifest.Problem(broken), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_passed_over_is_named()
     {
         using var run = new Run(keep: 5);

@@ -1,9 +1,15 @@
 using System.Text.Json;
+using Glimmer.Formats;
+using Glimmer.Inference;
 using Glimmer.Models;
+using Glimmer.Models.Gguf;
+using Glimmer.Quantization;
+using Glimmer.Tensors;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Checkpoints;
 using Glimmer.Training.Loops;
 using Glimmer.Training.Recipes;
+using Glimmer.Training.Runs;
 
 namespace Glimmer.Tests.Training.Loops;
 
@@ -29,6 +35,34 @@ public class PretrainTests
         Assert.Equal((whole.End, whole.Steps, whole.TokensSeen, whole.Evaluation), (rest.End, rest.Steps, rest.TokensSeen, rest.Evaluation));
         foreach (string file in (string[])["model.safetensors", "optimizer/model.safetensors", "trainer_state.json"])
             Assert.Equal(File.ReadAllBytes(Path.Combine(whole.Checkpoint, file)), File.ReadAllBytes(Path.Combine(rest.Checkpoint, file)));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Checkpoints_in_bf16_are_rounded_and_training_goes_on_from_the_fp32_weights(bool asynchronous)
+    {
+        using var folder = new TemporaryFolder();
+        TrainingRecipe recipe = Recipe(folder, "fp32"), rounded = recipe with { Output = folder["bf16"], Save = new SaveRecipe { Every = 3, Weights = WeightStorage.Bfloat16, Asynchronous = asynchronous } };
+        RunResult whole = Pretrain.Run(recipe, 1);
+        using var interrupt = new CancellationTokenSource();
+        Assert.Equal(RunEnd.Interrupted, Pretrain.Run(rounded, 1, new StopAfter(4, interrupt), interrupt.Token).End);
+        RunResult stored = Pretrain.Run(rounded, 1);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole.Checkpoint, "optimizer/model.safetensors")), File.ReadAllBytes(Path.Combine(stored.Checkpoint, "optimizer/model.safetensors")));
+        using (Checkpoint exact = Checkpoint.Open(whole.Checkpoint), bf16 = Checkpoint.Open(stored.Checkpoint))
+        {
+            Assert.Equal("bfloat16", JsonDocument.Parse(bf16.ConfigJson).RootElement.GetProperty("dtype").GetString());
+            foreach (TensorInfo tensor in exact.Weights.Tensors)
+            {
+                bool isBias = tensor.Name.EndsWith("e_score_correction_bias", StringComparison.Ordinal);
+                Assert.Equal(isBias ? DType.F32 : DType.BF16, bf16.Weights.Get(tensor.Name).Type);
+                Assert.Equal(Values(exact, tensor.Name).Select(value => isBias ? value : Rounded(value)), Values(bf16, tensor.Name));
+            }
+        }
+
+        // A stage that continues takes the fp32 weights too.
+        double[] losses = [.. ((string[])["fp32", "bf16"]).Select(run => Pretrain.Run(recipe with { Model = folder[run], Output = folder["after-" + run], Continue = true, Tokens = 2_000 }, 1).Evaluation!.Loss)];
+        Assert.Equal(losses[0], losses[1]);
     }
 
     [Fact]
@@ -105,6 +139,70 @@ public class PretrainTests
         RecipeException error = Assert.Throws<RecipeException>(() => Pretrain.Run(recipe, 1));
         Assert.Contains("50", error.Message, StringComparison.Ordinal);
         Assert.Contains("40", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Data_of_another_tokenizer_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        TrainingRecipe recipe = Recipe(folder, "run");
+        TinyRun.WriteShard(folder["other.tokens"], 40, tokenizer: 1);
+        foreach (TrainingRecipe mixed in (TrainingRecipe[])[recipe with { Data = [.. recipe.Data, new DataRecipe { Path = folder["other.tokens"] }] }, recipe with { HeldOut = new HeldOutRecipe { Path = folder["other.tokens"] } }])
+            Assert.Contains("other.tokens' was made with another tokenizer than", Assert.Throws<RecipeException>(() => Pretrain.Run(mixed, 1)).Message, StringComparison.Ordinal);
+
+        // The model's own, whose fingerprint the shards do not have.
+        using GgufFile gguf = GgufFile.Open(EmbeddedModel.Find());
+        Directory.CreateDirectory(folder["tokenizer"]);
+        TokenizerFromGguf.Write(gguf, TinyRun.GroupedQuery, folder["tokenizer"]);
+        Assert.Contains("Tokenise the text again", Assert.Throws<ModelFormatException>(() => Pretrain.Run(recipe with { Tokenizer = folder["tokenizer"] }, 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_damaged_shard_is_found_before_the_first_step()
+    {
+        using var folder = new TemporaryFolder();
+        TrainingRecipe recipe = Recipe(folder, "run");
+        byte[] bytes = File.ReadAllBytes(folder["data/a.tokens"]);
+        bytes[bytes.Length / 2] ^= 1;
+        File.WriteAllBytes(folder["data/a.tokens"], bytes);
+        Assert.Contains("The shard is damaged", Assert.Throws<ModelFormatException>(() => Pretrain.Run(recipe, 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_run_that_goes_on_with_other_settings_says_which()
+    {
+        using var folder = new TemporaryFolder();
+        TrainingRecipe recipe = Recipe(folder, "run");
+        var notices = new List<string>();
+        Pretrain.Run(recipe, 1, notice: notices.Add);
+        Pretrain.Run(recipe, 2, notice: notices.Add);
+        Assert.Empty(notices);
+        TrainingRecipe other = recipe with { Tokens = 2_000, Seed = 43, Data = [new DataRecipe { Path = folder["data"], Weight = 0.5 }] };
+        Pretrain.Run(other, 1, notice: notices.Add);
+        Assert.Equal("The run goes on with other settings than it had: data.0.weight 1 -> 0.5, seed 42 -> 43, tokens 1500 -> 2000.", Assert.Single(notices));
+        Assert.Contains(File.ReadLines(folder["run/log.jsonl"]), line => line.Contains("seed 42 -", StringComparison.Ordinal));
+        Assert.Equal(43UL, TrainingRecipe.Load(folder["run/recipe.yaml"], []).Seed);
+    }
+
+    [Fact]
+    public void A_second_process_leaves_the_record_of_a_running_one_alone()
+    {
+        using var folder = new TemporaryFolder();
+        TrainingRecipe recipe = Recipe(folder, "run");
+        Pretrain.Run(recipe, 1);
+        string before = File.ReadAllText(folder["run/recipe.yaml"]);
+        using (RunRecorder.Open(folder["run"], 1_000))
+            Assert.Contains("Another process", Assert.Throws<IOException>(() => Pretrain.Run(recipe with { Seed = 9 }, 1)).Message, StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllText(folder["run/recipe.yaml"]));
+    }
+
+    private static float Rounded(float value)
+    {
+        Span<byte> bytes = stackalloc byte[2];
+        Span<float> rounded = stackalloc float[1];
+        BFloat16.FromFloat32([value], bytes);
+        BFloat16.ToFloat32(bytes, rounded);
+        return rounded[0];
     }
 
     private static float[] Values(Checkpoint checkpoint, string name)

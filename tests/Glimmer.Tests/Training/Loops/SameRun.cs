@@ -21,5 +21,5 @@ internal static class SameRun
     }
 
     private static string Text(long step, IReadOnlyDictionary<string, double> figures) =>
-        FormattableString.Invariant($"{step}: ") + string.Join(' ', figures.Where(figure => !figure.Key.Contains("second", StringComparison.Ordinal)).Select(figure => FormattableString.Invariant($"{figure.Key}={figure.Value:r}")));
+        FormattableString.Invariant($"{step}: ") + string.Join(' ', figures.Where(figure => !figure.Key.Contains("second", StringComparison.Ordinal) && figure.Key is not ("memory_bytes" or "share_of_peak")).Select(figure => FormattableString.Invariant($"{figure.Key}={figure.Value:r}")));
 }

@@ -45,6 +45,12 @@ public class TrainingRunTests
         };
         RunResult result = run.Run();
         Assert.Equal((RunEnd.EarlyStop, 4L), (result.End, result.Steps));
+
+        // Started again it is left as it is.
+        string[] log = LogOf(folder["run"]);
+        result = run.Run();
+        Assert.Equal((RunEnd.EarlyStop, 4L), (result.End, result.Steps));
+        Assert.Equal(log, LogOf(folder["run"]));
     }
 
     [Fact]
@@ -131,7 +137,7 @@ public class TrainingRunTests
     internal static string[] LogOf(string folder) => [.. File.ReadLines(Path.Combine(folder, "log.jsonl")).Where(line => !line.Contains("\"note\"", StringComparison.Ordinal)).Select(line =>
     {
         using JsonDocument json = JsonDocument.Parse(line);
-        return string.Join(", ", json.RootElement.EnumerateObject().Where(p => p.Name is not ("time" or "seconds" or "tokens_per_second")));
+        return string.Join(", ", json.RootElement.EnumerateObject().Where(p => p.Name is not ("time" or "seconds" or "tokens_per_second" or "memory_bytes" or "elapsed_seconds" or "remaining_seconds" or "share_of_peak")));
     })];
 
     private sealed class At(int steps, CancellationTokenSource interrupt) : IProgress<RunProgress>

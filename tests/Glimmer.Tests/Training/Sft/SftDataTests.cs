@@ -28,14 +28,40 @@ public class SftDataTests
     }
 
     [Fact]
-    public void A_number_behind_a_path_takes_so_many_records()
+    public void A_number_behind_a_path_takes_a_sample_of_so_many_records()
     {
         using var temporary = new TemporaryFolder();
-        File.WriteAllLines(temporary["a.txt"], ["one", "two", "three"]);
-        Assert.Equal(["one", "two"], SftDataset.Read([temporary["a.txt"] + "#2"]).Records.Select(record => record.Text));
-        Assert.Equal(["one", "two", "three", "one", "two"], SftDataset.Read([temporary["a.txt"] + "#5"]).Records.Select(record => record.Text));
+        string[] all = [.. Enumerable.Range(0, 30).Select(i => $"text {i:00}")];
+        File.WriteAllLines(temporary["a.txt"], all);
+        string[] few = Texts("#10", 1), more = Texts("#40", 1);
+        Assert.Equal(10, few.Distinct().Count());
+        Assert.Equal(few.Order(StringComparer.Ordinal), few); // in the order of the file
+        Assert.NotEqual(all[..10], few);
+        Assert.Equal(few, Texts("#10", 1));
+        Assert.NotEqual(few, Texts("#10", 2));
+        Assert.Equal([.. all, .. few], more);
         Assert.Contains("a whole number", Assert.Throws<FormatException>(() => SftDataset.Read([temporary["a.txt"] + "#few"])).Message, StringComparison.Ordinal);
         Assert.Throws<FileNotFoundException>(() => SftDataset.Read([temporary["b.jsonl"]]));
+
+        string[] Texts(string count, ulong seed) => [.. SftDataset.Read([temporary["a.txt"] + count], seed).Records.Select(record => record.Text!)];
+    }
+
+    [Fact]
+    public void Text_that_is_no_text_is_a_bad_record_with_its_place()
+    {
+        using var temporary = new TemporaryFolder();
+        File.WriteAllText(temporary["half.jsonl"], "{\"text\": \"good\"}\n{\"text\": \"\\ud83d\"}\n{\"text\": \"\\ufffd is text where the bytes are UTF-8\"}\n");
+        SftDataset half = SftDataset.Read([temporary["half.jsonl"]]);
+        Assert.Equal((2, 1), (half.Records.Count, half.Bad.Count));
+        Assert.Equal(2, half.Bad[0].Place.Line);
+        Assert.Contains("surrogate pair", half.Bad[0].Reason, StringComparison.Ordinal);
+
+        File.WriteAllBytes(temporary["latin.txt"], [.. "one\ntw"u8, 0xE9, .. "\nthree\n"u8]);
+        SftDataset latin = SftDataset.Read([temporary["latin.txt"]]);
+        Assert.Equal(["one", "three"], latin.Records.Select(record => record.Text));
+        Assert.Equal((2, "the bytes are no UTF-8"), (Assert.Single(latin.Bad).Place.Line, latin.Bad[0].Reason));
+        File.WriteAllText(temporary["marked.txt"], "one\n\uFFFD two\n");
+        Assert.Equal(2, SftDataset.Read([temporary["marked.txt"]]).Records.Count);
     }
 
     [Fact]
