@@ -27,6 +27,7 @@ once() {
 }
 
 data() {
+  rm -rf "$run/data" "$run/tokenizer" "$run/shards"
   glimmer data miniature --out "$run/data" --size 1M --count 10 --vocab-size $vocabulary
   mkdir -p "$run/tokenizer" && mv "$run"/data/tokenizer*.json "$run/tokenizer/"
   glimmer data passkeys --tokenizer "$run/tokenizer" --out "$run/data" --tokens $((tokens * 3 / 2)) --length $length --count 200

@@ -99,7 +99,7 @@ internal sealed class ExportCommand : Command
 
             _terminal.Output.WriteLine($"{output}: {Quantities.Bytes(new DirectoryInfo(written).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length))}");
             if (_flags.Flag("test_convert_precision", false))
-                Test(source, written);
+                Test(source, written, replaces ? $"what would replace '{output}', which stays," : $"'{output}'");
             if (replaces)
                 Replace(final, written);
         }
@@ -144,7 +144,7 @@ internal sealed class ExportCommand : Command
         ExpertParallel = _flags.Whole("expert_model_parallel_size", 1) ?? 1,
     };
 
-    private void Test(string before, string after)
+    private void Test(string before, string after, string name)
     {
         ConversionTest test = ConversionTest.Run(before, after, Threads);
         foreach ((string side, WeightFigures figures) in ((string, WeightFigures)[])[("before", test.Before), ("after", test.After)])
@@ -164,7 +164,7 @@ internal sealed class ExportCommand : Command
         Line($"best ids: {string.Join(' ', test.BestBefore)}");
         Line($"          {string.Join(' ', test.BestAfter)}, {test.DifferentBest} differ");
         if (!test.Passes)
-            throw new ModelFormatException($"The precision test failed: '{after}' does not compute what '{before}' computes.");
+            throw new ModelFormatException($"The precision test failed: {name} does not compute what '{before}' computes.");
         _terminal.Output.WriteLine("precision test passed");
     }
 

@@ -128,14 +128,19 @@ internal sealed class SftCommand : Command
                 throw new UsageException($"--resume_from_checkpoint names '{resumed}', which does not exist.");
             if (_flags.Flag("finetune", false))
                 throw new UsageException("--finetune true starts from weights alone, --resume_from_checkpoint goes on with everything. Leave one out, or name the checkpoint with --model.");
-            string named = Path.TrimEndingDirectorySeparator(Path.GetFullPath(resumed));
-            if (!Path.GetFileName(named).StartsWith("checkpoint-", StringComparison.Ordinal))
-                return resumed;
             // The newest checkpoint of a run may be named too.
-            string run = Path.GetDirectoryName(named)!;
-            if (CheckpointFolder.Find(run, out _) is { } newest && newest.Folder != Path.Combine(run, Path.GetFileName(named)))
+            string named = Path.TrimEndingDirectorySeparator(Path.GetFullPath(resumed));
+            bool isCheckpoint = Path.GetFileName(named).StartsWith("checkpoint-", StringComparison.Ordinal);
+            string run = isCheckpoint ? Path.GetDirectoryName(named)! : named;
+            if (CheckpointFolder.Find(run, out IReadOnlyList<string> passedOver) is not { } newest)
+            {
+                string[] versions = [.. Directory.EnumerateDirectories(run, "v*-*").Where(folder => Directory.EnumerateDirectories(folder, "checkpoint-*").Any()).Order(StringComparer.Ordinal)];
+                throw new UsageException($"--resume_from_checkpoint: '{run}' holds no complete checkpoint. {string.Concat(passedOver.Select(problem => problem + " "))}{(versions.Length > 0 ? $"Name a run in it: {string.Join(", ", versions)}." : "Start the run without the flag.")}");
+            }
+
+            if (isCheckpoint && newest.Folder != named)
                 throw new UsageException($"--resume_from_checkpoint names '{resumed}', but a run goes on from its newest checkpoint, '{Path.GetFileName(newest.Folder)}'. Name that one, or start a new run from the weights with --model {resumed}.");
-            return run;
+            return isCheckpoint ? run : resumed;
         }
 
         string output = _flags.Text("output_dir") ?? throw new UsageException("--output_dir names the folder of the run.");

@@ -135,6 +135,8 @@ internal static class SftFlags
         bool isFull = flags.Choice("tuner_type", false, ("lora", false), ("full", true));
         if (!isFull && flags.Text("optim") == "muon")
             throw new UsageException("--optim muon is for --tuner_type full; an adapter is trained with AdamW.");
+        if (Array.Find(["lr_wsd_decay_iters", "lr_wsd_decay_style"], flags.Has) is { } fall && flags.Text("lr_scheduler_type") is not ("WSD" or "warmup_stable_decay"))
+            throw new UsageException($"--{fall} is for --lr_scheduler_type WSD.");
         if (flags.Has("early_stop_interval") && !flags.Has("val_dataset") && (flags.Number("split_dataset_ratio") ?? 0) == 0)
             throw new UsageException("--early_stop_interval needs held-out samples to measure with: give --val_dataset or --split_dataset_ratio.");
         double clip = flags.Number("max_grad_norm") ?? 1;

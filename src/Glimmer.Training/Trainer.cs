@@ -23,6 +23,7 @@ public sealed class Trainer : IDisposable
 {
     private readonly Compute _c;
     private readonly TrainerOptions _options;
+    private readonly IReadOnlyList<Parameter> _trained;
     private readonly RouterBalance _balance;
     private readonly DataParallel _parallel;
     private readonly ExpertParallel? _experts;
@@ -66,7 +67,7 @@ public sealed class Trainer : IDisposable
             throw new ArgumentException($"Losses by source are asked for, but {options.Objective.GetType().Name} has no loss of each token. Set ChannelLosses to false.", nameof(options));
         if (ranks is { Size: > 1 } && options.ChannelLosses)
             throw new ArgumentException("Losses by source are not exchanged between ranks. Set ChannelLosses to false, or train in one process.", nameof(options));
-        (Model, _c, _options) = (model, c, options);
+        (Model, _c, _options, _trained) = (model, c, options, [.. rules.Select(rule => rule.Parameter)]);
         _balance = new RouterBalance(model.Config.NumExpertsPerTok, options.BalanceWeight, options.ZLossWeight);
         if (options.ExpertParallel && ranks is { Size: > 1 })
             _experts = new ExpertParallel(model, ranks);
@@ -219,7 +220,7 @@ public sealed class Trainer : IDisposable
         {
             return work();
         }
-        catch (ArithmeticException e)
+        catch (ArithmeticException e) when (e is not (OverflowException or DivideByZeroException))
         {
             failed(e.Message);
             _c.Tape = null;
@@ -231,7 +232,7 @@ public sealed class Trainer : IDisposable
 
     private string? FirstBrokenWeight()
     {
-        foreach (Parameter parameter in Model.Parameters)
+        foreach (Parameter parameter in Model.Parameters.Concat(_trained))
         {
             if (parameter.Value is not { Type: DType.F32 } value)
                 continue;

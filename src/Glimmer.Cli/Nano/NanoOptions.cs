@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Glimmer.Training.Optimizers;
 using Glimmer.Training.Runs;
 using Glimmer.Training.Upcycling;
@@ -47,7 +48,10 @@ internal sealed record NanoOptions
     /// <summary>What decides the numbers of a run, kept in its folder: stages that are done belong to it.</summary>
     public RunSettings Settings => new("settings.yaml", string.Create(
         CultureInfo.InvariantCulture,
-        $"minutes: {Minutes}\nseed: {Seed}\nlr: {LearningRate}\nstrength: {Strength}\nmuon: {(Rates.Matrices == MatrixRule.Muon ? "true" : "false")}\ntrunk: {Path.GetFileName(Trunk)}\n"));
+        $"minutes: {Minutes}\nseed: {Seed}\nlr: {LearningRate}\nstrength: {Strength}\nmuon: {(Rates.Matrices == MatrixRule.Muon ? "true" : "false")}\ntrunk: {JsonValue.Create(Path.GetFullPath(Trunk)).ToJsonString()}\ndata: {JsonValue.Create(Path.GetFullPath(Data)).ToJsonString()}\n"));
+
+    /// <summary>What the arms have besides.</summary>
+    public RunSettings ArmSettings => new("settings.yaml", string.Create(CultureInfo.InvariantCulture, $"arm_minutes: {ArmMinutes}\n"));
 
     /// <summary>A path in the folder of the run.</summary>
     public string In(params ReadOnlySpan<string> parts) => Path.Combine([Folder, .. parts]);

@@ -4,6 +4,7 @@ using Glimmer.Data.Synthesis.Nano;
 using Glimmer.Inference;
 using Glimmer.Models;
 using Glimmer.Tensors;
+using Glimmer.Training.Runs;
 using Glimmer.Training.Upcycling;
 
 namespace Glimmer.Cli.Nano;
@@ -44,7 +45,7 @@ internal sealed class NanoRecipe
     /// <exception cref="UsageException">The folder belongs to a run with other settings.</exception>
     public string Run(bool withArms)
     {
-        KeepSettings();
+        Keep(_options.Settings, _options.Folder);
         _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_options.Minutes:f0} minutes on {_options.Threads} threads, in '{_options.Folder}':"));
         foreach (string line in _budget.Lines())
             _terminal.Output.WriteLine(line);
@@ -67,7 +68,7 @@ internal sealed class NanoRecipe
     /// <exception cref="UsageException">The folder belongs to a run with other settings.</exception>
     public string Compare()
     {
-        KeepSettings();
+        Keep(_options.Settings, _options.Folder);
         _terminal.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_budget.Answers + (Arms.Count * _options.ArmMinutes * ArmFactor):f0} minutes on {_options.Threads} threads, in '{_options.Folder}': the trunk's own answers, then {Arms.Count} arms of {_options.ArmMinutes} minutes"));
         Stage("answers", "the trunk's own answers", Answer);
         Stage("start", "start state", MakeStart);
@@ -77,15 +78,17 @@ internal sealed class NanoRecipe
         return path;
     }
 
-    private void KeepSettings()
+    private static void Keep(RunSettings settings, string folder)
     {
-        if (_options.Settings.ChangesSince(_options.Folder) is { Count: > 0 } changes)
-            throw new UsageException($"'{_options.Folder}' holds a run with other settings: {string.Join(", ", changes)}. Give those it has, or choose another folder.");
-        _options.Settings.Write(_options.Folder);
+        Directory.CreateDirectory(folder);
+        if (settings.ChangesSince(folder) is { Count: > 0 } changes)
+            throw new UsageException($"'{folder}' holds a run with other settings: {string.Join(", ", changes)}. Give those it has, or choose another folder.");
+        settings.Write(folder);
     }
 
     private void RunArms()
     {
+        Keep(_options.ArmSettings, _options.In("arms"));
         foreach ((string name, AdditionParts parts) in Arms)
             Stage("arm-" + name, $"arm '{name}'", () => Arm(name, parts));
     }

@@ -89,7 +89,7 @@ public static class EvaluationRun
             ["task"] = _task.Name,
             ["model"] = NameOf(_model.Path),
             ["adapter"] = _model.AdapterPath is { } adapter ? NameOf(adapter) : "none",
-            ["weights"] = ModelFingerprint.Of(_model.AdapterPath is { } folder ? [_model.Path, folder] : [_model.Path]),
+            ["weights"] = ModelFingerprint.Of([_model.Path, .. _model.WeightFiles, .. _model.AdapterPath is { } folder ? [folder] : Array.Empty<string>()]),
             ["kv_cache_type"] = _model.Model.CacheType.ToString().ToLowerInvariant(),
             ["max_tokens"] = _maxTokens.ToString(CultureInfo.InvariantCulture),
             ["thinking"] = _options.Thinking switch { null => "template", true => "on", false => "off" },

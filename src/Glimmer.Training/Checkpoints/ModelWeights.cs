@@ -55,7 +55,7 @@ public sealed class ModelWeights(CausalLm model, string configJson, string? comp
         if (storage == WeightStorage.Bfloat16)
         {
             KeyValuePair<string, Tensor>[] all = [.. tensors];
-            TensorFiles.Write(Directory.CreateDirectory(Path.Combine(folder, "optimizer")).FullName, all, Masters);
+            TensorFiles.Write(Directory.CreateDirectory(Path.Combine(folder, "optimizer")).FullName, all, Masters, maxShardBytes: long.MaxValue); // one file, which the optimizer's state beside it is not mistaken for
             TensorFiles.Write(folder, all, typeOf: name => name.EndsWith(".e_score_correction_bias", StringComparison.Ordinal) ? DType.F32 : DType.BF16);
         }
         else

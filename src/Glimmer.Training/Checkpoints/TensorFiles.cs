@@ -4,17 +4,17 @@ using Glimmer.Tensors;
 
 namespace Glimmer.Training.Checkpoints;
 
-/// <summary>Named fp32 tensors in a safetensors file.</summary>
+/// <summary>Named fp32 tensors in safetensors files.</summary>
 internal static class TensorFiles
 {
     private const int ChunkFloats = 1 << 20;
 
-    /// <summary>Writes <c>NAME.safetensors</c>; every tensor in fp32, or in the type that <paramref name="typeOf"/> gives its name.</summary>
-    public static void Write(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors, string name = "model", Func<string, DType>? typeOf = null)
+    /// <summary>Writes <c>NAME.safetensors</c>, or several files and their index where they would be large; every tensor in fp32, or in the type that <paramref name="typeOf"/> gives its name.</summary>
+    public static void Write(string folder, IEnumerable<KeyValuePair<string, Tensor>> tensors, string name = "model", Func<string, DType>? typeOf = null, long maxShardBytes = 5_000_000_000)
     {
         KeyValuePair<string, Tensor>[] list = [.. tensors];
         using var writer = SafetensorsWriter.Create(
-            folder, [.. list.Select(t => new TensorInfo(t.Key, typeOf?.Invoke(t.Key) ?? DType.F32, t.Value.Shape))], metadata: new Dictionary<string, string> { ["format"] = "pt" }, name: name);
+            folder, [.. list.Select(t => new TensorInfo(t.Key, typeOf?.Invoke(t.Key) ?? DType.F32, t.Value.Shape))], maxShardBytes, metadata: new Dictionary<string, string> { ["format"] = "pt" }, name: name);
         foreach ((string key, Tensor value) in list)
         {
             writer.BeginTensor(key);

@@ -5,7 +5,7 @@ namespace Glimmer.Training.Checkpoints;
 
 /// <summary>A stored state of a run, from which training goes on as if it had never stopped, bit for bit.</summary>
 /// <remarks>
-/// The folder is a Hugging Face checkpoint with fp32 weights that any loader takes (or an adapter in the layout of PEFT), plus <c>optimizer/model.safetensors</c> (tensors named as in
+/// The folder is a Hugging Face checkpoint with fp32 weights (or bf16 ones, see <see cref="WeightStorage"/>) that any loader takes (or an adapter in the layout of PEFT), plus <c>optimizer/model.safetensors</c> (tensors named as in
 /// <see cref="Optimizers.Optimizer.State"/>),
 /// <c>trainer_state.json</c> and <c>manifest.json</c>. There is no generator state: random numbers are functions of seed, purpose and position.
 /// </remarks>

@@ -66,8 +66,8 @@ public static class Pretrain
         try
         {
             CheckSameTokenizer(sources);
-            if (recipe.VerifyData && CheckpointFolder.Find(recipe.Output, out _) is null)
-                ranks.OnRoot(() => sources.SelectMany(source => source.Shards.Shards).ToList().ForEach(shard => shard.Verify()));
+            if (recipe.VerifyData)
+                ranks.OnRoot(() => Verify(recipe, sources.SelectMany(source => source.Shards.Shards)));
             foreach ((DataRecipe data, TokenShards shards) in sources)
                 CheckVocabulary(data.Path, shards, model.Config);
             var mixture = new Mixture<int[]>(
@@ -79,13 +79,10 @@ public static class Pretrain
             var batches = new RowBatches(RowsOf(mixture, recipe), recipe.MicroBatchRows);
 
             using var trainer = new Trainer(model, c, OptionsOf(recipe), ranks);
+            if (ModelWeights.HasMasters(start))
+                weights.Read(start);
             if (recipe.Continue)
-            {
-                if (ModelWeights.HasMasters(start))
-                    weights.Read(start);
                 TrainingCheckpoint.Read(start).Continue(trainer);
-            }
-
             List<MicroBatch> heldOut = HeldOutOf(recipe, model.Config, sources, tokenizer);
             var run = new TrainingRun(trainer, c, batches, weights, RunOptionsOf(recipe))
             {
@@ -181,6 +178,20 @@ public static class Pretrain
     {
         if (!condition)
             throw new RecipeException(message);
+    }
+
+    // Before the first step of a run: what a damaged shard has taught stays.
+    private static void Verify(TrainingRecipe recipe, IEnumerable<TokenShard> shards)
+    {
+        if (Directory.EnumerateDirectories(recipe.Output, "checkpoint-*").Any())
+            return;
+        foreach (TokenShard shard in shards)
+            shard.Verify();
+        if (recipe.HeldOut is not { } heldOut)
+            return;
+        using TokenShards rows = TokenShards.Open(heldOut.Path);
+        foreach (TokenShard shard in rows.Shards)
+            shard.Verify();
     }
 
     // A model without a tokenizer of its own takes ids as they are.

@@ -69,7 +69,8 @@ public sealed class TrainingRun
                 Notice?.Invoke(problem);
             }
 
-            KeepSettings(record!, goesOn: stored is not null);
+            if (stored is null)
+                _options.Settings?.Write(_options.Folder);
         });
 
         var speed = new Queue<(long Tokens, double Seconds)>();
@@ -99,6 +100,8 @@ public sealed class TrainingRun
                 break;
             }
 
+            if (stored is not null && _trainer.Steps == stored.Steps)
+                Ranks.OnRoot(() => KeepSettings(record!));
             StepReport report = Step(batch, record, keeper, stored);
             double seconds = Time.GetElapsedTime(start).TotalSeconds;
             speed.Enqueue((report.Tokens, seconds));
@@ -176,12 +179,12 @@ public sealed class TrainingRun
         return stored;
     }
 
-    // Exact resume means the same settings: what differs is said, by key. Written under the lock of the record.
-    private void KeepSettings(RunRecorder record, bool goesOn)
+    // Exact resume means the same settings: what differs is said, by key. A run that takes no step keeps those it had.
+    private void KeepSettings(RunRecorder record)
     {
         if (_options.Settings is not { } settings)
             return;
-        if (goesOn && settings.ChangesSince(_options.Folder) is { Count: > 0 } changes)
+        if (settings.ChangesSince(_options.Folder) is { Count: > 0 } changes)
         {
             string note = $"The run goes on with other settings than it had: {string.Join(", ", changes.Take(8))}{(changes.Count > 8 ? string.Create(CultureInfo.InvariantCulture, $" and {changes.Count - 8} more") : "")}.";
             record.Note(_trainer.Steps, note);

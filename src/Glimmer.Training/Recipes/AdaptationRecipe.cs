@@ -40,6 +40,9 @@ public sealed record AdaptationRecipe
     /// <summary>Where text comes from.</summary>
     public IReadOnlyList<DataRecipe> Data { get; set; } = [];
 
+    /// <summary>Whether shards are read as a whole and compared with their hashes before the first step.</summary>
+    public bool VerifyData { get; set; } = true;
+
     /// <summary>Rows to measure losses and the choice of keys on, which are not trained on.</summary>
     public HeldOutRecipe? HeldOut { get; set; }
 
@@ -88,6 +91,7 @@ public sealed record AdaptationRecipe
             Packing = Packing,
             MicroBatchRows = MicroBatchRows,
             Data = Data,
+            VerifyData = VerifyData && stage == IndexerStage.WarmUp,
             HeldOut = HeldOut,
             Batch = phase.Batch,
             LearningRate = phase.LearningRate,

@@ -3,7 +3,9 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Unicode;
 using Glimmer.Data.Mixing;
+using Glimmer.Data.Readers;
 
 namespace Glimmer.Training.Sft;
 
@@ -12,8 +14,7 @@ namespace Glimmer.Training.Sft;
 /// <param name="Bad">The others, each with its reason.</param>
 public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<BadRecord> Bad)
 {
-    // What stands for bytes that are no UTF-8.
-    private const char Undecoded = '\uFFFD';
+    private const int LongestLine = 1 << 30;
 
     /// <summary>Reads files: <c>.jsonl</c> (one record a line), <c>.json</c> (a list), <c>.csv</c> (with a header), <c>.txt</c> (one text a line).</summary>
     /// <param name="sources">Paths; <c>path#n</c> takes n records: a sample in the order of the file, or, when it has fewer, all of them as often as they go into n and a sample of the rest.</param>
@@ -34,9 +35,8 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
             if (!File.Exists(path))
                 throw new FileNotFoundException($"There is no data file '{path}'. Data sets are local files: .jsonl, .json, .csv or .txt.");
             int first = records.Count;
-            var isUtf8 = new Lazy<bool>(() => IsUtf8(path));
             foreach ((int line, Func<JsonElement> parse, string text) in Rows(path))
-                Add(new RecordPlace(path, line), parse, text, isUtf8, records, bad);
+                Add(new RecordPlace(path, line), parse, text, records, bad);
             if (count is { } asked)
                 Take(records, first, asked, seed);
         }
@@ -63,13 +63,13 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
         return (train, heldOut);
     }
 
-    private static void Add(RecordPlace place, Func<JsonElement> parse, string text, Lazy<bool> isUtf8, List<SftRecord> records, List<BadRecord> bad)
+    private static void Add(RecordPlace place, Func<JsonElement> parse, string text, List<SftRecord> records, List<BadRecord> bad)
     {
         try
         {
-            if (text.Contains(Undecoded, StringComparison.Ordinal) && !isUtf8.Value)
-                throw new FormatException("the bytes are no UTF-8");
-            records.Add(SftRecordParser.Parse(parse(), place) with { Hash = Hash(Encoding.UTF8.GetBytes(text)) });
+            JsonElement json = parse();
+            CheckText(json);
+            records.Add(SftRecordParser.Parse(json, place) with { Hash = Hash(Encoding.UTF8.GetBytes(text)) });
         }
         catch (JsonException error)
         {
@@ -87,39 +87,57 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
 
     private static IEnumerable<(int Line, Func<JsonElement> Parse, string Text)> Rows(string path) => Path.GetExtension(path).ToUpperInvariant() switch
     {
-        ".JSONL" or ".NDJSON" => Lines(path).Select(line => (line.Number, new Func<JsonElement>(() => Parse(line.Text)), line.Text)),
-        ".TXT" => Lines(path).Select(line => (line.Number, new Func<JsonElement>(() => Object([("text", line.Text)])), line.Text)),
+        ".JSONL" or ".NDJSON" => Lines(path, Parse),
+        ".TXT" => Lines(path, line => Object([("text", line)])),
         ".JSON" => List(path),
         ".CSV" => Table(path),
         _ => throw new FormatException($"'{path}' is of no known format: expected .jsonl, .json, .csv or .txt."),
     };
 
-    private static IEnumerable<(int Number, string Text)> Lines(string path)
+    private static IEnumerable<(int Line, Func<JsonElement> Parse, string Text)> Lines(string path, Func<string, JsonElement> parse)
     {
-        int number = 0;
-        foreach (string line in File.ReadLines(path, Encoding.UTF8))
+        using var lines = new LineReader(path, LongestLine);
+        while (lines.TryRead(out ReadOnlyMemory<byte> bytes))
         {
-            number++;
-            if (!string.IsNullOrWhiteSpace(line))
-                yield return (number, line);
+            string line = Encoding.UTF8.GetString(bytes.Span);
+            if (!Utf8.IsValid(bytes.Span))
+                yield return ((int)lines.Position.Line, () => throw new FormatException("the bytes are no UTF-8"), line);
+            else if (!string.IsNullOrWhiteSpace(line))
+                yield return ((int)lines.Position.Line, () => parse(line), line);
         }
     }
 
-    private static bool IsUtf8(string path)
+    // A text that is asked for is decoded, which fails for half of a surrogate pair, wherever in the record it stands.
+    private static void CheckText(JsonElement json)
     {
-        using var reader = new StreamReader(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
-        var text = new char[1 << 16];
+        if (json.ValueKind == JsonValueKind.String)
+        {
+            json.GetString();
+        }
+        else if (json.ValueKind == JsonValueKind.Array)
+        {
+            foreach (JsonElement item in json.EnumerateArray())
+                CheckText(item);
+        }
+        else if (json.ValueKind == JsonValueKind.Object)
+        {
+            foreach (JsonProperty property in json.EnumerateObject())
+            {
+                _ = property.Name;
+                CheckText(property.Value);
+            }
+        }
+    }
+
+    private static string ReadText(string path)
+    {
         try
         {
-            while (reader.Read(text) > 0)
-            {
-            }
-
-            return true;
+            return File.ReadAllText(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
         }
         catch (DecoderFallbackException)
         {
-            return false;
+            throw new FormatException($"'{path}': the bytes are no UTF-8.");
         }
     }
 
@@ -128,7 +146,7 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
         JsonElement root;
         try
         {
-            root = Parse(File.ReadAllText(path, Encoding.UTF8));
+            root = Parse(ReadText(path));
         }
         catch (JsonException error)
         {
@@ -144,7 +162,7 @@ public sealed record SftDataset(IReadOnlyList<SftRecord> Records, IReadOnlyList<
 
     private static IEnumerable<(int Line, Func<JsonElement> Parse, string Text)> Table(string path)
     {
-        using IEnumerator<(int Line, List<string> Cells)> rows = CsvRows.Read(File.ReadAllText(path, Encoding.UTF8)).GetEnumerator();
+        using IEnumerator<(int Line, List<string> Cells)> rows = CsvRows.Read(ReadText(path)).GetEnumerator();
         if (!rows.MoveNext())
             yield break;
         List<string> header = rows.Current.Cells;

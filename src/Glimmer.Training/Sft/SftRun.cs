@@ -75,7 +75,7 @@ public sealed class SftRun : IDisposable
     /// <exception cref="IOException">A checkpoint cannot be written.</exception>
     public RunResult Run(IProgress<RunProgress>? progress = null, CancellationToken stop = default, Action<string>? notice = null)
     {
-        var run = new TrainingRun(_trainer, _loaded.Compute, _rows, Weights(), _options.Run with { Steps = Steps }) 
+        var run = new TrainingRun(_trainer, _loaded.Compute, _rows, Weights(), _options.Run with { Steps = Steps })
         {
             HeldOut = _data.HeldOutBatches(),
             Notice = notice,
@@ -161,10 +161,10 @@ public sealed class SftRun : IDisposable
 
     private void DropOptimizer()
     {
-        foreach (TrainingCheckpoint checkpoint in CheckpointFolder.List(_options.Run.Folder))
+        foreach (string checkpoint in Directory.EnumerateDirectories(_options.Run.Folder, "checkpoint-*"))
         {
-            if (Directory.Exists(Path.Combine(checkpoint.Folder, "optimizer")) && CheckpointManifest.Problem(checkpoint.Folder, reads: false) is null)
-                CheckpointManifest.Remove(checkpoint.Folder, "optimizer");
+            if (Directory.Exists(Path.Combine(checkpoint, "optimizer")) && CheckpointManifest.Problem(checkpoint, reads: false) is null)
+                CheckpointManifest.Remove(checkpoint, "optimizer");
         }
     }
 }

@@ -26,6 +26,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>The folder or file.</summary>
     public string Path => _checkpoint.Path;
 
+    /// <summary>The files that hold the weights.</summary>
+    internal IEnumerable<string> WeightFiles => _checkpoint.Weights.Files.Select(file => file.File.Path);
+
     /// <summary>Folder of the adapter that <see cref="UseAdapter"/> loaded; null without one.</summary>
     public string? AdapterPath { get; private set; }
 

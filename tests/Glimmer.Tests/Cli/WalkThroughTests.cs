@@ -93,6 +93,7 @@ public class WalkThroughTests
     [InlineData("--tuner_type", "adalora", "expected one of lora, full")]
     [InlineData("--optim", "muon", "is for --tuner_type full")]
     [InlineData("--early_stop_interval", "2", "needs held-out samples")]
+    [InlineData("--lr_wsd_decay_iters", "5", "is for --lr_scheduler_type WSD")]
     [InlineData("--lr_decay_style", "wsd", "expected one of cosine, linear, constant, WSD")]
     public void A_wrong_flag_is_refused(string flag, string value, string reason)
     {
@@ -126,6 +127,11 @@ public class WalkThroughTests
         CommandRun older = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["run/checkpoint-4"]]);
         Assert.Equal(ExitCodes.Usage, older.ExitCode);
         Assert.Contains("goes on from its newest checkpoint, 'checkpoint-7'", older.Error, StringComparison.Ordinal);
+        Directory.CreateDirectory(temporary["outer/v0-empty"]);
+        Directory.CreateDirectory(temporary["outer/v1-trained/checkpoint-7"]);
+        CommandRun outer = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["outer"]]);
+        Assert.Equal(ExitCodes.Usage, outer.ExitCode);
+        Assert.Contains($"holds no complete checkpoint. Name a run in it: {temporary["outer/v1-trained"]}.", outer.Error, StringComparison.Ordinal);
         CommandRun both = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["run"], "--finetune", "true"]);
         Assert.Contains("Leave one out", both.Error, StringComparison.Ordinal);
         CommandRun resumed = CommandRun.Of([.. flags, "--resume_from_checkpoint", temporary["run/checkpoint-7"], "--max_steps", "8", "--lr", "2e-3"]).Succeeded();

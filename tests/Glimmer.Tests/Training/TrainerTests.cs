@@ -3,6 +3,7 @@ using Glimmer.Operations;
 using Glimmer.Training;
 using Glimmer.Training.Batching;
 using Glimmer.Training.Optimizers;
+using Glimmer.Training.Schedules;
 using Xunit.Abstractions;
 
 namespace Glimmer.Tests.Training;
@@ -138,6 +139,21 @@ public class TrainerTests(ITestOutputHelper output)
         weight.Value!.F32[0] = was;
         weight.Touch();
         Assert.Null(trainer.Step(batch).SkippedBecauseOf);
+    }
+
+    [Fact]
+    public void NaN_in_a_factor_of_an_adapter_is_named_too()
+    {
+        using var folder = new TemporaryFolder();
+        using var c = new Compute(1);
+        using CausalLm model = TinyRun.Model(TinyRun.GroupedQuery, folder["model"], c);
+        using LoraAdapter adapter = LoraAdapter.Create(model, new LoraOptions { Rank = 1, TargetModules = ["o_proj"] });
+        adapter.Attach(model);
+        using var trainer = new Trainer(model, c, TinyRun.Options(model) with { NotFinite = NotFiniteGradient.Skip, NextTokenDepths = 0, BiasRate = Schedule.Constant(0) }, adapter);
+        Parameter factor = adapter.Parameters[1];
+        factor.Value!.F32[0] = float.NaN;
+        factor.Touch();
+        Assert.Equal(factor.Name, trainer.Step(TinyRun.Batch(TinyRun.Data(8))).SkippedBecauseOf);
     }
 
     [Fact]

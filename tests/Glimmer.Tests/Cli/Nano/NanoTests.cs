@@ -102,6 +102,13 @@ public sealed class NanoTests
         Assert.Equal(ExitCodes.Usage, incomplete.ExitCode);
         Assert.Contains("gsm8k_train.jsonl", incomplete.Error, StringComparison.Ordinal);
         Assert.Equal(ExitCodes.Usage, CommandRun.Of("nano", "--out", folder["run"], "--minutes", "0").ExitCode);
+        Directory.CreateDirectory(folder["run"]);
+        File.WriteAllText(folder["run/settings.yaml"], "minutes: 20\nseed: 1\n");
+        CommandRun other = CommandRun.Of("nano", "--out", folder["run"], "--data", Path.Combine(Fixtures.Repository, "recipes", "nano", "data"), "--minutes", "10", "--compare-only");
+        Assert.Equal(ExitCodes.Usage, other.ExitCode);
+        Assert.Contains("holds a run with other settings: ", other.Error, StringComparison.Ordinal);
+        Assert.Contains("minutes 20 -> 10", other.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(folder["run/data"]));
         File.WriteAllText(folder["config.json"], "{}");
         CommandRun taken = CommandRun.Of("upcycle", "--out", folder.ToString());
         Assert.Equal(ExitCodes.Usage, taken.ExitCode);

@@ -60,9 +60,12 @@ public class PretrainTests
             }
         }
 
-        // A stage that continues takes the fp32 weights too.
-        double[] losses = [.. ((string[])["fp32", "bf16"]).Select(run => Pretrain.Run(recipe with { Model = folder[run], Output = folder["after-" + run], Continue = true, Tokens = 2_000 }, 1).Evaluation!.Loss)];
-        Assert.Equal(losses[0], losses[1]);
+        // A later stage takes the fp32 weights too.
+        foreach (bool continues in (bool[])[true, false])
+        {
+            double[] losses = [.. ((string[])["fp32", "bf16"]).Select(run => Pretrain.Run(recipe with { Model = folder[run], Output = folder[$"after-{run}-{continues}"], Continue = continues, Tokens = 2_000 }, 1).Evaluation!.Loss)];
+            Assert.Equal(losses[0], losses[1]);
+        }
     }
 
     [Fact]
@@ -176,6 +179,7 @@ public class PretrainTests
         var notices = new List<string>();
         Pretrain.Run(recipe, 1, notice: notices.Add);
         Pretrain.Run(recipe, 2, notice: notices.Add);
+        Pretrain.Run(recipe with { Seed = 9 }, 2, notice: notices.Add); // takes no step, so nothing goes on
         Assert.Empty(notices);
         TrainingRecipe other = recipe with { Tokens = 2_000, Seed = 43, Data = [new DataRecipe { Path = folder["data"], Weight = 0.5 }] };
         Pretrain.Run(other, 1, notice: notices.Add);

@@ -50,18 +50,19 @@ public class SftDataTests
     public void Text_that_is_no_text_is_a_bad_record_with_its_place()
     {
         using var temporary = new TemporaryFolder();
-        File.WriteAllText(temporary["half.jsonl"], "{\"text\": \"good\"}\n{\"text\": \"\\ud83d\"}\n{\"text\": \"\\ufffd is text where the bytes are UTF-8\"}\n");
+        File.WriteAllText(temporary["half.jsonl"], "{\"text\": \"good\"}\n{\"text\": \"\\ud83d\"}\n{\"text\": \"\\ufffd is text where the bytes are UTF-8\"}\n"
+            + "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}, {\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": {\"city\": \"\\ud83d\"}}}]}]}\n");
         SftDataset half = SftDataset.Read([temporary["half.jsonl"]]);
-        Assert.Equal((2, 1), (half.Records.Count, half.Bad.Count));
-        Assert.Equal(2, half.Bad[0].Place.Line);
-        Assert.Contains("surrogate pair", half.Bad[0].Reason, StringComparison.Ordinal);
+        Assert.Equal(2, half.Records.Count);
+        Assert.Equal([2, 4], half.Bad.Select(record => record.Place.Line));
+        Assert.All(half.Bad, record => Assert.Contains("surrogate pair", record.Reason, StringComparison.Ordinal));
 
-        File.WriteAllBytes(temporary["latin.txt"], [.. "one\ntw"u8, 0xE9, .. "\nthree\n"u8]);
+        File.WriteAllBytes(temporary["latin.txt"], [.. "one \uFFFD\ntw"u8, 0xE9, .. "\nthree\n"u8]);
         SftDataset latin = SftDataset.Read([temporary["latin.txt"]]);
-        Assert.Equal(["one", "three"], latin.Records.Select(record => record.Text));
+        Assert.Equal(["one \uFFFD", "three"], latin.Records.Select(record => record.Text));
         Assert.Equal((2, "the bytes are no UTF-8"), (Assert.Single(latin.Bad).Place.Line, latin.Bad[0].Reason));
-        File.WriteAllText(temporary["marked.txt"], "one\n\uFFFD two\n");
-        Assert.Equal(2, SftDataset.Read([temporary["marked.txt"]]).Records.Count);
+        File.Copy(temporary["latin.txt"], temporary["latin.csv"]);
+        Assert.Contains("latin.csv': the bytes are no UTF-8", Assert.Throws<FormatException>(() => SftDataset.Read([temporary["latin.csv"]])).Message, StringComparison.Ordinal);
     }
 
     [Fact]
