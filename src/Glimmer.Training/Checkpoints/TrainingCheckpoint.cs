@@ -40,6 +40,7 @@ public sealed record TrainingCheckpoint
     }
 
     /// <summary>Lets a trainer go on with optimizer and counters of a run that was done with other parameters or options: what the run had no state for starts from zero.</summary>
+    /// <remarks>All parameters share the count of updates, so AdamW does not correct the zero moments of those that are new: their first step is 0.45 of the usual one (for betas 0.9 and 0.95), the tenth 1.03.</remarks>
     /// <param name="trainer">A trainer of a model that was loaded from <see cref="Folder"/>.</param>
     /// <exception cref="ModelFormatException">A tensor has another size: the checkpoint belongs to another model or optimizer.</exception>
     public void Continue(Trainer trainer)
