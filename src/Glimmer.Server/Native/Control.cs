@@ -1,3 +1,4 @@
+using System.Globalization;
 using Glimmer.Inference;
 using Glimmer.Models;
 using Glimmer.Server.Http;
@@ -70,7 +71,8 @@ internal sealed class Control(ServerState state)
 
         long bytes = await Engine.ReleaseMemoryAsync().ConfigureAwait(false)
             ?? throw ApiException.Invalid("Requests run or wait; memory is released when there are none. Abort them, or try again.");
-        await SuccessAsync(context, $"{bytes / 1048576.0:0.#} MiB of keys and values are released; requests wait for /resume_memory_occupation.").ConfigureAwait(false);
+        string size = bytes < 1 << 20 ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0:0.#} KiB") : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");
+        await SuccessAsync(context, $"{size} of keys and values are released; requests wait for /resume_memory_occupation.").ConfigureAwait(false);
     }
 
     /// <summary><c>/resume_memory_occupation</c>.</summary>

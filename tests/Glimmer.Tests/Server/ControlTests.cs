@@ -93,7 +93,7 @@ public class ControlTests
         await EngineServer.Until(() => server.Engine.Statistics.Running == 0);
 
         string released = (await server.PostAsync("/release_memory_occupation", """{"tags":["kv_cache"]}""")).GetProperty("message").GetString()!;
-        Assert.DoesNotContain("0 MiB", released, StringComparison.Ordinal);
+        Assert.Matches("^[1-9]", released); // some KiB, or more when the long request came far
         Assert.Equal(0, server.Engine.Statistics.BlocksInUse);
         Task<JsonElement> waiting = server.PostAsync("/generate", Short);
         await EngineServer.Until(() => server.Engine.Statistics.Waiting == 1);
