@@ -15,16 +15,7 @@ run=runs/dsa-$size recipes=recipes/dsa start=$SECONDS threads=${THREADS:-$(nproc
 mkdir -p "$run/results"
 [ -n "${GLIMMER:-}" ] || dotnet build src/Glimmer.Cli -c Release --nologo -v quiet
 glimmer() { "${GLIMMER:-src/Glimmer.Cli/bin/Release/net10.0/glimmer}" "$@"; }
-say() { printf '%s  %s\n' "$(date +%T)" "$*" | tee -a "$run/run.log" >&2; }
-# once NAME COMMAND...: runs the command unless it was done before. (In '||' or '&&' a function would go on after a failed line.)
-once() {
-  local mark=$run/$1.done
-  shift
-  if [ ! -e "$mark" ]; then
-    "$@"
-    touch "$mark"
-  fi
-}
+. recipes/stages.sh
 
 data() {
   rm -rf "$run/data" "$run/tokenizer" "$run/shards"

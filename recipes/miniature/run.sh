@@ -10,16 +10,7 @@ minutes=${1:-80} run=runs/miniature recipes=recipes/miniature start=$SECONDS
 mkdir -p $run/results
 dotnet build src/Glimmer.Cli -c Release --nologo -v quiet
 glimmer() { src/Glimmer.Cli/bin/Release/net10.0/glimmer "$@"; }
-say() { printf '%s  %s\n' "$(date +%T)" "$*" | tee -a $run/run.log >&2; }
-# once NAME COMMAND...: runs the command unless it was done before. (In '||' or '&&' a function would go on after a failed line.)
-once() {
-  local mark=$run/$1.done
-  shift
-  if [ ! -e "$mark" ]; then
-    "$@"
-    touch "$mark"
-  fi
-}
+. recipes/stages.sh
 
 # Stage 0: corpus and tokenizer. The template is the one that upcycled models carry.
 data() {

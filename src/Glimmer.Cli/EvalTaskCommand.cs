@@ -43,6 +43,10 @@ internal sealed class EvalTaskCommand : Command
         using LoadedModel model = _model.Open(parsed, _terminal);
         int concurrency = parsed.GetValue(_concurrency) ?? 16;
         using var engine = new Engine(model, new EngineOptions { MaxRunning = concurrency, MixedPrefillTokens = 256 });
+        var settings = new Dictionary<string, string> { ["data"] = Path.GetFileName(path), ["data_sha256"] = Environments.Tasks.DataRows.Hash(path) };
+        string answers = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "possible_answer", Path.GetFileName(path));
+        if (File.Exists(answers))
+            settings["answers_sha256"] = Environments.Tasks.DataRows.Hash(answers);
         var options = new EvaluationOptions
         {
             Limit = parsed.GetValue(_limit) ?? 0,
@@ -50,11 +54,8 @@ internal sealed class EvalTaskCommand : Command
             Thinking = parsed.GetValue(_thinking) switch { "on" => true, "off" => false, _ => null },
             Concurrency = concurrency,
             ResultsPath = parsed.GetValue(_out),
-            Settings = new Dictionary<string, string> { ["data"] = Path.GetFileName(path), ["data_sha256"] = Environments.Tasks.DataRows.Hash(path) },
+            Settings = settings,
         };
-        string answers = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "possible_answer", Path.GetFileName(path));
-        if (File.Exists(answers))
-            options = options with { Settings = new Dictionary<string, string>(options.Settings) { ["answers_sha256"] = Environments.Tasks.DataRows.Hash(answers) } };
         EvaluationReport report;
         using (var progress = new ProgressLine(_terminal))
         {

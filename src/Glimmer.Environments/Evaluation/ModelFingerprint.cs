@@ -14,21 +14,19 @@ internal static class ModelFingerprint
     private static readonly string[] s_endings = [".safetensors", ".gguf", ".json", ".jinja"];
 
     /// <summary>A hash of names, sizes and content of files; of large files 64 KiB in every 8 MiB, and their ends.</summary>
-    /// <param name="paths">Files, or folders with weights, configuration, tokenizer and template.</param>
+    /// <param name="paths">Each file counts once. Files, or folders with weights, configuration, tokenizer and template.</param>
     /// <returns>16 hexadecimal digits.</returns>
     /// <exception cref="IOException">A file cannot be read.</exception>
     public static string Of(params IEnumerable<string> paths)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (string path in paths)
-        {
-            IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFiles(path).Where(file => s_endings.Contains(Path.GetExtension(file))).Order(StringComparer.Ordinal) : [path];
-            foreach (string file in files)
-                Append(hash, file);
-        }
-
+        foreach (string file in paths.SelectMany(FilesOf).Select(Path.GetFullPath).Distinct())
+            Append(hash, file);
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
     }
+
+    private static IEnumerable<string> FilesOf(string path) =>
+        Directory.Exists(path) ? Directory.EnumerateFiles(path).Where(file => s_endings.Contains(Path.GetExtension(file))).Order(StringComparer.Ordinal) : [path];
 
     private static void Append(IncrementalHash hash, string path)
     {

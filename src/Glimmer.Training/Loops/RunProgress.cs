@@ -12,7 +12,7 @@ public sealed record RunProgress(StepReport Report, double TokensPerSecond, doub
     /// <summary>Steps of the whole run; null when it ends by tokens.</summary>
     public long? Steps { get; init; }
 
-    /// <summary>Floating-point operations of the model at this speed over those of the best matrix product on the same threads; null where the work of a token is not known.</summary>
+    /// <summary>Floating-point operations of the model at this speed over those of the best matrix product on the same threads (of the root, times the ranks); null where the work of a token is not known.</summary>
     public double? ShareOfPeak { get; init; }
 }
 

@@ -140,6 +140,23 @@ public class WalkThroughTests
     }
 
     [Fact]
+    public void A_rate_that_falls_at_the_end_and_weights_in_bf16_are_taken_from_the_flags()
+    {
+        using var temporary = new TemporaryFolder();
+        string model = Model(temporary), data = Data(temporary["train.jsonl"]);
+        string[] flags = ["sft", "--model", model, "--dataset", data, "--tuner_type", "full", "--max_length", "128", "--global_batch_size", "4", "--threads", "1", "--max_steps", "4", "--lr", "1e-3", "--add_version", "false"];
+        CommandRun.Of([.. flags, "--output_dir", temporary["run"], "--lr_decay_style", "WSD", "--lr_wsd_decay_iters", "2", "--torch_dtype", "bfloat16"]).Succeeded();
+        Assert.Equal([1e-3, 1e-3, 1e-3, Math.Round(1e-3 * ((2 * Math.Sqrt(0.5)) - 1), 15)], Rates("run"));
+        using (Checkpoint stored = Checkpoint.Open(temporary["run/checkpoint-4"]))
+            Assert.Equal(DType.BF16, stored.Weights.Get("model.embed_tokens.weight").Type);
+
+        CommandRun.Of([.. flags, "--output_dir", temporary["root"], "--lr_scheduler_type", "inverse_sqrt", "--warmup_steps", "1"]).Succeeded();
+        Assert.Equal([0, 1e-3, Math.Round(1e-3 / Math.Sqrt(2), 15), Math.Round(1e-3 / Math.Sqrt(3), 15)], Rates("root"));
+
+        IEnumerable<double> Rates(string run) => File.ReadLines(Path.Combine(temporary[run], "log.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.TryGetProperty("lr", out _)).Select(line => Math.Round(line.GetProperty("lr").GetDouble(), 15));
+    }
+
+    [Fact]
     public void Exist_ok_replaces_a_folder_when_the_new_one_is_complete_and_never_its_source()
     {
         using var temporary = new TemporaryFolder();
